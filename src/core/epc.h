@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The core: an EPC, the instances that use it and the cgroups that pay for it.
+ *
+ * It is a deterministic state machine. Requests go down as calls, effects come up through
+ * epc_effect_next(). It has no thread, lock, clock, file or signal of its own: the caller
+ * serialises the calls, brings the time (epc_tick) and performs the effects. The same calls give
+ * the same effects, always; that is what the simulator and the fuzzers stand on.
+ *
+ * Glossary
+ *   EPC page     4096 bytes of a section. Its descriptor is struct epc_page.
+ *   section      a contiguous piece of EPC on one NUMA node.
+ *   instance     one open of a device node: the virtual EPC (vEPC) of one VM section.
+ *   index        the number of a page inside its instance: file offset / 4096.
+ *   cgroup       mirrors one cgroup v2 directory; has a limit, pays for pages.
+ *   payer        the cgroup that a request's pages are charged to, and so are all its ancestors.
+ *   stake        the pages of one instance that one cgroup pays for.
+ *   fault        a READ of one page; it may be parked until a page comes free.
+ *   cluster      a READ of several pages, which the host's kernel sends to read ahead. It is never
+ *                parked: it gets pages that nobody else needs, or EIO.
+ *   speculative  a page that came with a cluster and of which nobody knows that it is used.
+ *   take back    to unmap a speculative page and free it, unless it proves to be in use: dirty
+ *                bytes come with the unmapping, or a read.
+ *   parked       a request that waits in the queue of the cgroup that refused its page.
+ *
+ * Every call does at most EPC_STEP_PAGES pages of work, whatever is left is done by epc_step().
+ * After each call, and before the next one, the caller takes all effects.
+ */
+#ifndef EPCD_CORE_EPC_H
+#define EPCD_CORE_EPC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EPC_PAGE_SHIFT 12
+#define EPC_PAGE_SIZE 4096u
+#define EPC_NR_SECTIONS_MAX 8u		     /* as the kernel: CPUID 0x12 has so many leaves */
+#define EPC_NR_INDICES (UINT64_C(1) << 35)   /* an instance reaches to offset 2^47 */
+#define EPC_STEP_PAGES 512u		     /* most pages that one call works on */
+#define EPC_CLUSTER_PAGES_MAX 512u	     /* largest READ: FUSE sends up to 256 */
+#define EPC_MAX_UNLIMITED UINT64_MAX	     /* misc.max "max" */
+#define EPC_REFUSAL_REPEAT_NS UINT64_C(1000000000) /* the kernel asks 2 to 4 times for one fault */
+
+struct epc;
+struct epc_instance;
+struct epc_cgroup;
+
+/* Linked into one list at a time; the node is embedded, so that queueing cannot fail. */
+struct epc_list {
+	struct epc_list *next, *prev;
+};
+
+/*
+ * Memory other than EPC. alloc_fn returns zeroed memory of size bytes, or NULL, which becomes
+ * ENOMEM for one client; free_fn takes back what alloc_fn gave, with the same size.
+ */
+struct epc_allocator {
+	void *(*alloc_fn)(void *context, size_t size);
+	void (*free_fn)(void *context, void *memory, size_t size);
+	void *context;
+};
+
+/*
+ * bytes: nr_pages * 4096 bytes of memory for the contents, borrowed until epc_free(), any content,
+ * never read before it is written (so an untouched page costs nothing); or NULL: metadata only,
+ * every page then reads as zero.
+ */
+struct epc_section_config {
+	uint64_t nr_pages;
+	int node;
+	void *bytes;
+};
+
+struct epc_config {
+	const struct epc_section_config *sections; /* borrowed during epc_new() only */
+	unsigned int nr_sections;
+	struct epc_allocator allocator;
+	unsigned int mutant; /* test builds: which planted bug is on, enum epc_mutant; 0: none */
+};
+
+/*
+ * READ, RESET and PUNCH. The caller owns the memory, embeds this in a structure of its own and
+ * keeps it until the request has come back as EPC_EFFECT_REPLY; then it is the caller's again.
+ */
+struct epc_request {
+	/* set by the caller */
+	struct epc_instance *instance;
+	struct epc_cgroup *payer; /* READ: who pays for new pages */
+	uint64_t first;		  /* page index */
+	uint64_t count;		  /* pages, not 0 */
+	void *buffer;		  /* READ: count * 4096 bytes, or NULL (no bytes are wanted) */
+
+	/* set by the core before the reply */
+	int result;   /* 0; EIO, ENOMEM, EINTR, EINVAL negated; RESET: SECS pages that remain */
+	bool is_zero; /* READ, result 0: all pages are zero and buffer was not written */
+
+	/* the core's own while it has the request */
+	struct epc_list node;
+	struct epc_cgroup *waits_at; /* parked: in whose queue; else NULL */
+	bool gives_back;	     /* PUNCH */
+	uint64_t cursor;	     /* RESET, PUNCH: next index to work on */
+	uint64_t began_ns;
+	uint64_t nr_done;	     /* RESET, PUNCH: pages that were reset */
+};
+
+/* Zap this range of the instance's file from all its mappings and from the page cache. */
+struct epc_unmap {
+	struct epc_list node; /* the caller's between EPC_EFFECT_UNMAP and epc_unmapped() */
+	struct epc_instance *instance;
+	void *cookie; /* the instance's */
+	uint64_t first;
+	uint32_t count;
+	bool is_reset; /* else: take back */
+};
+
+enum epc_record_kind {
+	EPC_RECORD_STARTED, /* an instance has its first page */
+	EPC_RECORD_REFUSED, /* a fault was refused: no page */
+	EPC_RECORD_RESET,   /* REMOVE_ALL or ZERO_RANGE has ended */
+	EPC_RECORD_PUNCHED, /* PUNCH_HOLE has ended */
+	EPC_RECORD_CLOSED,  /* an instance that had pages has given back the last */
+};
+
+/* What happened, with the figures of that moment. Bytes are bytes, times are the core's. */
+struct epc_record {
+	enum epc_record_kind kind;
+	uint64_t time_ns;
+	uint64_t instance_id;
+	void *instance_cookie;
+	void *payer_cookie;   /* REFUSED: the cgroup that would have paid */
+	void *refuser_cookie; /* REFUSED: the cgroup whose limit it was; the root's: the EPC is full */
+	uint64_t index;	      /* REFUSED: the page */
+	uint64_t limit_bytes; /* REFUSED: misc.max of the refuser, or the capacity */
+	uint64_t usage_bytes; /* REFUSED: of the refuser; CLOSED: the instance's peak */
+	uint64_t wanted_bytes; /* REFUSED */
+	uint64_t nr_pages;    /* RESET, PUNCHED: pages done */
+	uint64_t took_ns;     /* RESET, PUNCHED */
+};
+
+enum epc_effect_kind {
+	EPC_EFFECT_RECORD,
+	EPC_EFFECT_UNMAP, /* perform it, then epc_unmapped() */
+	EPC_EFFECT_REPLY, /* answer it; after a READ with result 0 then epc_delivered() */
+	EPC_EFFECT_GONE,  /* a released instance is gone, its cookie is the caller's again */
+};
+
+struct epc_effect {
+	enum epc_effect_kind kind;
+	union {
+		struct epc_record record;
+		struct epc_unmap *unmap;
+		struct epc_request *reply;
+		void *gone_cookie;
+	};
+};
+
+/*
+ * Makes an EPC. Errors: EINVAL (no section, too many, one without pages, more than 2^32 - 2 pages
+ * in all), ENOMEM. epc_free() may be called at any time: it drops everything, without effects.
+ */
+int epc_new(const struct epc_config *config, struct epc **epc);
+void epc_free(struct epc *epc);
+
+/* The present time, monotonic; before each request. */
+void epc_tick(struct epc *epc, uint64_t now_ns);
+
+/* Takes the next effect: records first, then unmappings, replies, instances gone. */
+bool epc_effect_next(struct epc *epc, struct epc_effect *effect);
+
+/*
+ * Does one bounded piece of the work that waits: operations on many pages, parked faults that can
+ * go on. Returns true while there is more to do now.
+ */
+bool epc_step(struct epc *epc);
+
+/*
+ * Instances. cgroup is the opener's, borrowed; the cookie comes back with effects and records.
+ * ENOMEM is the one error. epc_release() is the last close: no request of the instance may be
+ * outstanding (the kernel holds the file until they are answered); unmappings may. The instance
+ * then belongs to the core, EPC_EFFECT_GONE is the end of its cookie.
+ */
+int epc_open(struct epc *epc, struct epc_cgroup *cgroup, void *cookie,
+	     struct epc_instance **instance);
+void epc_release(struct epc *epc, struct epc_instance *instance);
+
+/*
+ * A page fault (count 1) or a cluster. Reply: 0 and the bytes; -EIO when refused; -ENOMEM when
+ * other memory is short; -EINVAL for a range outside EPC_NR_INDICES or larger than
+ * EPC_CLUSTER_PAGES_MAX; -EINTR after epc_interrupt().
+ */
+void epc_read(struct epc *epc, struct epc_request *request);
+
+/* The reply of this READ has reached the kernel: its pages may be taken back from now on. */
+void epc_delivered(struct epc *epc, struct epc_instance *instance, uint64_t first, uint64_t count);
+
+/*
+ * The kernel writes dirty bytes back. size + offset % 4096 is at most EPC_STEP_PAGES pages. Bytes
+ * of a page that is not the instance's any more, or that is being reset, are dropped: that is no
+ * error, the page went while they were on their way.
+ */
+void epc_write(struct epc *epc, struct epc_instance *instance, uint64_t offset, const void *bytes,
+	       size_t size);
+
+/*
+ * RESET: SGX_IOC_VEPC_REMOVE_ALL (first 0, count EPC_NR_INDICES) and FALLOC_FL_ZERO_RANGE: the
+ * pages of the range are zero afterwards, and stay owned and charged (mission V3, V7).
+ * PUNCH: FALLOC_FL_PUNCH_HOLE: the pages are given back.
+ * Operations of one instance are done in the order of their coming. -EINVAL: a bad range.
+ */
+void epc_reset(struct epc *epc, struct epc_request *request);
+void epc_punch(struct epc *epc, struct epc_request *request);
+
+/* Ends a parked READ with -EINTR. Any other request goes on to its own end. */
+void epc_interrupt(struct epc *epc, struct epc_request *request);
+
+/* The unmapping has been performed: nothing maps the range, its dirty bytes have been written. */
+void epc_unmapped(struct epc *epc, struct epc_unmap *unmap);
+
+/*
+ * Cgroups. The root is there from the start. id is the caller's (the directory's inode number).
+ * epc_cgroup_free(): EBUSY while it has charge, children, instances or waiters.
+ */
+struct epc_cgroup *epc_cgroup_root(struct epc *epc);
+int epc_cgroup_new(struct epc *epc, struct epc_cgroup *parent, uint64_t id, void *cookie,
+		   struct epc_cgroup **cgroup);
+int epc_cgroup_free(struct epc *epc, struct epc_cgroup *cgroup);
+void *epc_cgroup_cookie(const struct epc_cgroup *cgroup);
+void epc_cgroup_set_cookie(struct epc_cgroup *cgroup, void *cookie);
+
+/*
+ * Sets the limit in bytes. It may be below the usage: then only new pages are refused. A limit that
+ * is no multiple of 4096 acts as rounded down, and reads back as written (misc.max). The root's is
+ * for a caller that cannot make cgroups; it acts besides the capacity.
+ */
+void epc_cgroup_set_max(struct epc *epc, struct epc_cgroup *cgroup, uint64_t max_bytes);
+
+/* Figures. Pages are pages, counts are since the start. */
+struct epc_report {
+	uint64_t nr_pages, nr_free, nr_speculative;
+	uint64_t nr_instances; /* that have or had a page */
+	uint64_t nr_parked;    /* READs that wait now */
+	uint64_t nr_unmaps;    /* unmappings in flight now */
+	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_taken_back;
+};
+
+struct epc_section_report {
+	int node;
+	uint64_t nr_pages, nr_free;
+};
+
+struct epc_instance_report {
+	uint64_t id;	 /* counts up from 1, never used again */
+	uint64_t nr_pages, nr_speculative, peak_pages;
+	uint64_t nr_pages_with_bytes; /* that have bytes of their own in the daemon */
+	uint64_t end_index;	 /* one past the highest index ever had: the size touched */
+	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets;
+	struct epc_record last_refusal; /* time_ns 0: none */
+};
+
+struct epc_cgroup_report {
+	uint64_t id;
+	uint64_t max_bytes, usage_bytes, peak_bytes;
+	uint64_t nr_refused;	   /* misc.events: here and below */
+	uint64_t nr_refused_local; /* misc.events.local */
+	uint64_t nr_parked;
+};
+
+void epc_report(const struct epc *epc, struct epc_report *report);
+unsigned int epc_nr_sections(const struct epc *epc);
+void epc_section_report(const struct epc *epc, unsigned int section,
+			struct epc_section_report *report);
+void epc_instance_report(const struct epc_instance *instance, struct epc_instance_report *report);
+void epc_cgroup_report(const struct epc_cgroup *cgroup, struct epc_cgroup_report *report);
+
+/* The pages of an instance that a cgroup pays for (a stake). */
+uint64_t epc_stake_pages(const struct epc *epc, const struct epc_instance *instance,
+			 const struct epc_cgroup *cgroup);
+
+/* What a test may ask about one page of an instance. */
+struct epc_page_report {
+	bool is_owned, is_speculative, has_bytes, is_unmapping;
+	const struct epc_cgroup *payer;
+	unsigned int section;
+};
+void epc_page_report(const struct epc *epc, const struct epc_instance *instance, uint64_t index,
+		     struct epc_page_report *report);
+
+/*
+ * Every invariant as code; walks everything. On false, *why says which one, if why is not NULL.
+ */
+bool epc_is_valid(const struct epc *epc, const char **why);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon: its options and its parts, wired together. Every part gets what it needs from here;
+ * nothing else is global.
+ */
+#ifndef EPCD_FRONT_DAEMON_H
+#define EPCD_FRONT_DAEMON_H
+
+#include "core/epc.h"
+#include "front/engine.h"
+#include "front/node.h"
+
+#define EPCD_VERSION "0.1"
+
+struct mirror;
+struct journal;
+
+struct daemon_options {
+	struct epc_section_config sections[EPC_NR_SECTIONS_MAX]; /* bytes unset */
+	unsigned int nr_sections;
+	const char *run_dir;
+	const char *cgroup_root; /* NULL: find the cgroup2 mount */
+	bool links_dev;		 /* --link-dev */
+	bool is_debug;		 /* --debug */
+	uint64_t max_bytes;	 /* limit on the whole EPC (epcd run without a cgroup of its own) */
+	int log_level;
+};
+
+struct daemon {
+	struct daemon_options options;
+	struct engine *engine;
+	struct node_table *nodes;
+	struct mirror *mirror;	 /* cgroups by id and by path */
+	struct journal *journal; /* records: log lines, events, history */
+	struct fuse_session *session;
+	uint64_t started_ns;
+	char *warnings[8]; /* for status: no cgroup2, bdi not settable, ... */
+	unsigned int nr_warnings;
+};
+
+/* session.c: answers a look-up with a node just added or got; attr from the caller. */
+void session_reply_entry(fuse_req_t req, const struct node *node, const struct stat *attr);
+
+/* tree.c: the root directory and all of the control tree below it; dev/ is device.c's. */
+int tree_init(struct daemon *daemon);
+
+/* device.c: the directory dev/ (a node with key "dev"), one more look-up on it. */
+struct node *device_dir_get(struct daemon *daemon);
+
+/*
+ * device.c: instances for reports, under the engine's lock: those that have or had a page, by
+ * ascending id. next: after_id 0 for the first; NULL at the end.
+ */
+struct vepc {
+	struct epc_instance *instance;
+	uint64_t id;	      /* the core's */
+	int pid;	      /* the opener's process id, for showing only: never signalled */
+	uint64_t start_time;  /* field 22 of /proc/PID/stat, clock ticks since boot */
+	unsigned int uid;
+	char command[64];     /* comm, escaped */
+	char *cmdline;	      /* escaped, may be NULL */
+	char *cgroup_path;    /* escaped, as opened */
+	uint64_t opened_ns;
+};
+struct vepc *device_vepc_next(struct daemon *daemon, uint64_t after_id);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine: the one lock around the core, and the performance of its effects. Whoever wants
+ * something of the core takes the lock, calls, and lets go; engine_unlock() takes the effects,
+ * lets the lock go, answers requests and hands unmappings and steps to the threads that do them.
+ * What does not belong here: what a request means (device.c), who pays (mirror.c).
+ */
+#ifndef EPCD_FRONT_ENGINE_H
+#define EPCD_FRONT_ENGINE_H
+
+#include "core/epc.h"
+
+struct engine;
+
+/*
+ * What the engine calls when an effect is to be performed. unmap runs on an unmapper thread,
+ * without the lock, and may take long; reply and gone run without the lock on whatever thread
+ * let it go; record runs under the lock and must not block (it queues).
+ */
+struct engine_ops {
+	void (*unmap)(void *context, const struct epc_unmap *unmap);
+	void (*reply)(void *context, struct epc_request *request);
+	void (*gone)(void *context, void *instance_cookie);
+	void (*record)(void *context, const struct epc_record *record);
+};
+
+/*
+ * Makes the engine and its EPC (the contents' memory is reserved, not used, until a page has
+ * bytes). engine_start() starts the stepper and the unmappers, engine_stop() ends them: no new
+ * request may come by then. Errors: -ENOMEM, -EINVAL, -EAGAIN (threads).
+ */
+int engine_new(const struct epc_section_config *sections, unsigned int nr_sections,
+	       const struct engine_ops *ops, void *context, struct engine **engine);
+int engine_start(struct engine *engine);
+void engine_stop(struct engine *engine);
+void engine_free(struct engine *engine);
+
+/* Takes the lock, tells the core the time. The EPC is the caller's until engine_unlock(). */
+struct epc *engine_lock(struct engine *engine);
+void engine_unlock(struct engine *engine);
+
+/* --debug: unmappers wait before each unmapping while held. */
+void engine_hold_unmaps(struct engine *engine, bool is_held);
+bool engine_unmaps_held(struct engine *engine);
+
+#endif

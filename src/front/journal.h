@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The journal: what the core records becomes a sentence in the log, a JSON line for `events` and
+ * an entry of `history`. Records arrive under the engine's lock and are only queued there; the
+ * journal's own thread formats them.
+ */
+#ifndef EPCD_FRONT_JOURNAL_H
+#define EPCD_FRONT_JOURNAL_H
+
+#include "core/epc.h"
+#include "front/mirror.h"
+#include "front/node.h"
+
+#define JOURNAL_NR_HISTORY 1000u
+#define JOURNAL_NR_QUEUED 4096u /* more are dropped, counted, and the drop is itself a record */
+
+struct journal;
+
+int journal_new(struct journal **journal);
+int journal_start(struct journal *journal);
+void journal_stop(struct journal *journal);
+void journal_free(struct journal *journal);
+
+/*
+ * Under the engine's lock, never blocks: copies what it needs of the record, of the VM (the
+ * record's instance_cookie is a struct vepc) and of the cgroups (struct mirror_cgroup).
+ */
+void journal_add(struct journal *journal, const struct epc_record *record);
+
+/* Somebody wrote misc.max; bytes UINT64_MAX: max. Any thread, no lock. */
+void journal_add_limit(struct journal *journal, const char *cgroup_path, uint64_t old_max_bytes,
+		       uint64_t max_bytes, uint64_t usage_bytes);
+
+/* The last refusal of an instance as its JSON record, a new string, or NULL. */
+char *journal_last_refusal(struct journal *journal, uint64_t instance_id);
+
+/* All of history as JSON lines, a new string (caller frees), *size its length. */
+char *journal_history(struct journal *journal, size_t *size);
+
+/*
+ * The `events` stream. Opening gives a position; reading gives whole lines or parks req until the
+ * next record; an interrupt answers EINTR. Closing forgets the reader.
+ */
+void journal_stream_open(struct journal *journal, fuse_req_t req, struct fuse_file_info *file);
+void journal_stream_read(struct journal *journal, fuse_req_t req, size_t size,
+			 struct fuse_file_info *file);
+void journal_stream_release(struct journal *journal, fuse_req_t req, struct fuse_file_info *file);
+
+#endif

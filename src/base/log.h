@@ -26,8 +26,7 @@ void log_set_level(enum log_level level);
  * Writes one line. Control characters in the message become '?', so that it stays one line; names
  * that others chose are escaped by the caller (base/text.h). Keeps errno.
  */
-void log_write(enum log_level level, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's way from the PVH entry (32 bits, no paging) to guest_main() in long mode, and the
+ * stubs through which interrupts and exceptions reach C. What they do is decided in console.c.
+ *
+ * The first 64 GiB are identity mapped with pages of 2 MiB: that holds the RAM, the devices and
+ * the EPC, which QEMU puts at 4 GiB when RAM is small.
+ */
+
+#define NR_DIRECTORIES 64	/* one GiB each; guest.h says the same in bytes */
+#define PAGE_TABLE_BITS 0x3	/* present, writable */
+#define PAGE_LARGE_BITS 0x83	/* present, writable, large */
+#define CR4_PAE 0x20
+#define CR0_PE_PG 0x80000001
+#define MSR_EFER 0xc0000080
+#define EFER_LME 0x100
+#define CODE64_SELECTOR 0x8
+#define DATA_SELECTOR 0x10
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+	.section .note.pvh, "a", @note
+	.balign 4
+	.long	4, 8, XEN_ELFNOTE_PHYS32_ENTRY
+	.asciz	"Xen"
+	.quad	guest_start
+
+	.section .text.boot, "ax"
+	.code32
+	.globl	guest_start
+guest_start:
+	cli
+	cld
+	/* After a reset the RAM has what the last boot left there. */
+	movl	$bss_start, %edi
+	movl	$bss_end, %ecx
+	subl	%edi, %ecx
+	shrl	$2, %ecx
+	xorl	%eax, %eax
+	rep stosl
+
+	movl	$page_directories, %edi
+	xorl	%ecx, %ecx
+1:	movl	%ecx, %eax
+	shll	$21, %eax
+	orl	$PAGE_LARGE_BITS, %eax
+	movl	%eax, (%edi)
+	movl	%ecx, %eax
+	shrl	$11, %eax
+	movl	%eax, 4(%edi)
+	addl	$8, %edi
+	incl	%ecx
+	cmpl	$(NR_DIRECTORIES * 512), %ecx
+	jb	1b
+
+	movl	$page_pointers, %edi
+	movl	$(page_directories + PAGE_TABLE_BITS), %eax
+	movl	$NR_DIRECTORIES, %ecx
+2:	movl	%eax, (%edi)
+	addl	$4096, %eax
+	addl	$8, %edi
+	decl	%ecx
+	jnz	2b
+	movl	$(page_pointers + PAGE_TABLE_BITS), page_root
+
+	movl	%cr4, %eax
+	orl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$page_root, %eax
+	movl	%eax, %cr3
+	movl	$MSR_EFER, %ecx
+	rdmsr
+	orl	$EFER_LME, %eax
+	wrmsr
+	movl	%cr0, %eax
+	orl	$CR0_PE_PG, %eax
+	movl	%eax, %cr0
+	lgdt	descriptors_pointer
+	ljmp	$CODE64_SELECTOR, $long_mode
+
+	.code64
+long_mode:
+	movl	$DATA_SELECTOR, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %ss
+	movl	$stack_top, %esp
+	xorl	%ebp, %ebp
+	call	guest_main
+3:	cli
+	hlt
+	jmp	3b
+
+/*
+ * One stub of 16 bytes for each vector; the processor pushes an error code for some of them, the
+ * stub pushes a zero for the others, so that C sees one frame: vector, error, rip, cs, rflags.
+ */
+	.text
+	.globl	interrupt_stubs
+	.balign	16
+interrupt_stubs:
+	.set	vector, 0
+	.rept	48
+	.balign	16
+	.if	!(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)
+	pushq	$0
+	.endif
+	pushq	$vector
+	jmp	interrupt_common
+	.set	vector, vector + 1
+	.endr
+
+interrupt_common:
+	pushq	%rax
+	pushq	%rcx
+	pushq	%rdx
+	pushq	%rsi
+	pushq	%rdi
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	pushq	%r11
+	leaq	72(%rsp), %rdi
+	cld
+	call	interrupt_handle
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rdi
+	popq	%rsi
+	popq	%rdx
+	popq	%rcx
+	popq	%rax
+	addq	$16, %rsp
+	iretq
+
+	.section .rodata
+	.balign	8
+descriptors:
+	.quad	0
+	.quad	0x00af9a000000ffff	/* code, 64 bits */
+	.quad	0x00cf92000000ffff	/* data */
+descriptors_end:
+descriptors_pointer:
+	.word	descriptors_end - descriptors - 1
+	.long	descriptors
+	.long	0
+
+	.bss
+	.balign	4096
+page_root:
+	.skip	4096
+page_pointers:
+	.skip	4096
+page_directories:
+	.skip	4096 * NR_DIRECTORIES
+	.balign	16
+	.skip	16384
+stack_top:
+
+	.section .note.GNU-stack, "", @progbits

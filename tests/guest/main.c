@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The test guest: takes one command a line from the serial line and answers each with one line.
+ *
+ *   hello                        hello, N sections
+ *   map N BASE SIZE              mapped N: P pages at BASE
+ *   write N FIRST LAST SEED      wrote N FIRST LAST SEED
+ *   verify N FIRST LAST SEED     verified N FIRST LAST SEED | bad page P offset O: got X want Y
+ *   zero N FIRST LAST            clean N FIRST LAST | bad page ...
+ *   touch N FIRST LAST           touched N FIRST LAST
+ *
+ * N is the number of a section, FIRST and LAST are pages of it, LAST included. Anything else is
+ * answered with "error: ...". How pages are filled is pattern.c's.
+ */
+#include "console.h"
+#include "pattern.h"
+
+#define NR_SECTIONS_MAX 8u
+#define NR_WORDS_MAX 8u
+#define LINE_BYTES 128u
+#define MAPPED_BYTES (UINT64_C(64) << 30) /* boot.S maps so much */
+
+struct section {
+	uint64_t base;
+	uint64_t nr_pages;
+};
+
+/* A command: its words, and the numbers that the words after the first are. */
+struct command {
+	const char *words[NR_WORDS_MAX];
+	uint64_t numbers[NR_WORDS_MAX];
+	size_t nr_words;
+};
+
+struct verb {
+	const char *name;
+	size_t nr_words;
+	void (*run)(const struct command *command);
+};
+
+void guest_main(void);
+
+static struct section sections[NR_SECTIONS_MAX];
+
+static bool text_equals(const char *a, const char *b)
+{
+	for (; *a && *a == *b; a++, b++)
+		;
+	return *a == *b;
+}
+
+/* The value of a digit, or base and more when it is none. */
+static uint64_t digit_value(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return (uint64_t)(digit - '0');
+	if (digit >= 'a' && digit <= 'f')
+		return (uint64_t)(digit - 'a') + 10;
+	return UINT64_MAX;
+}
+
+/* Decimal, or hexadecimal with 0x. */
+static bool number_parse(const char *text, uint64_t *number)
+{
+	uint64_t base = 10;
+
+	if (text[0] == '0' && text[1] == 'x') {
+		base = 16;
+		text += 2;
+	}
+	*number = 0;
+	if (!*text)
+		return false;
+	for (; *text; text++) {
+		uint64_t value = digit_value(*text);
+
+		if (value >= base || *number > (UINT64_MAX - value) / base)
+			return false;
+		*number = *number * base + value;
+	}
+	return true;
+}
+
+/* Cuts the line at its spaces, in place. */
+static void command_split(struct command *command, char *line)
+{
+	command->nr_words = 0;
+	while (command->nr_words < NR_WORDS_MAX) {
+		while (*line == ' ')
+			*line++ = '\0';
+		if (!*line)
+			return;
+		command->words[command->nr_words++] = line;
+		while (*line && *line != ' ')
+			line++;
+	}
+}
+
+static void error_write(const char *text)
+{
+	console_write("error: ");
+	console_write(text);
+	console_write("\n");
+}
+
+/* The answer is the word and the command's numbers again. */
+static void answer_write(const char *word, const struct command *command)
+{
+	console_write(word);
+	for (size_t i = 1; i < command->nr_words; i++) {
+		console_write(" ");
+		console_write_number(command->numbers[i]);
+	}
+	console_write("\n");
+}
+
+static void difference_write(const struct pattern_difference *difference)
+{
+	console_write("bad page ");
+	console_write_number(difference->page);
+	console_write(" offset ");
+	console_write_number(difference->offset);
+	console_write(": got ");
+	console_write_hex(difference->got);
+	console_write(" want ");
+	console_write_hex(difference->want);
+	console_write("\n");
+}
+
+/* The pages that the command names, or an answer that says why there are none. */
+static bool command_range(const struct command *command, struct pattern_range *range)
+{
+	const struct section *section;
+
+	if (command->numbers[1] >= NR_SECTIONS_MAX) {
+		error_write("no such section");
+		return false;
+	}
+	section = &sections[command->numbers[1]];
+	range->section = command->numbers[1];
+	range->words = (volatile uint64_t *)section->base;
+	range->first = command->numbers[2];
+	range->last = command->numbers[3];
+	if (range->last >= section->nr_pages || range->first > range->last) {
+		error_write("no such pages, or not mapped");
+		return false;
+	}
+	return true;
+}
+
+static void hello_run(const struct command *command)
+{
+	uint64_t nr_sections = 0;
+
+	(void)command;
+	for (size_t i = 0; i < NR_SECTIONS_MAX; i++)
+		nr_sections += sections[i].nr_pages != 0;
+	console_write("hello, ");
+	console_write_number(nr_sections);
+	console_write(" sections\n");
+}
+
+static void map_run(const struct command *command)
+{
+	uint64_t base = command->numbers[2], size = command->numbers[3];
+
+	if (command->numbers[1] >= NR_SECTIONS_MAX) {
+		error_write("no such section");
+		return;
+	}
+	if (base % PAGE_BYTES || base > MAPPED_BYTES || size > MAPPED_BYTES - base) {
+		error_write("not in the first 64 GiB, or no multiple of a page");
+		return;
+	}
+	sections[command->numbers[1]].base = base;
+	sections[command->numbers[1]].nr_pages = size / PAGE_BYTES;
+	console_write("mapped ");
+	console_write_number(command->numbers[1]);
+	console_write(": ");
+	console_write_number(size / PAGE_BYTES);
+	console_write(" pages at ");
+	console_write_hex(base);
+	console_write("\n");
+}
+
+static void write_run(const struct command *command)
+{
+	struct pattern_range range;
+
+	if (!command_range(command, &range))
+		return;
+	pattern_write(&range, command->numbers[4]);
+	answer_write("wrote", command);
+}
+
+static void verify_run(const struct command *command)
+{
+	struct pattern_range range;
+	struct pattern_difference difference;
+
+	if (!command_range(command, &range))
+		return;
+	if (pattern_verify(&range, command->numbers[4], &difference))
+		answer_write("verified", command);
+	else
+		difference_write(&difference);
+}
+
+static void zero_run(const struct command *command)
+{
+	struct pattern_range range;
+	struct pattern_difference difference;
+
+	if (!command_range(command, &range))
+		return;
+	if (pattern_is_zero(&range, &difference))
+		answer_write("clean", command);
+	else
+		difference_write(&difference);
+}
+
+static void touch_run(const struct command *command)
+{
+	struct pattern_range range;
+
+	if (!command_range(command, &range))
+		return;
+	(void)pattern_touch(&range);
+	answer_write("touched", command);
+}
+
+static const struct verb verbs[] = {
+	{ "hello", 1, hello_run },   { "map", 4, map_run },   { "write", 5, write_run },
+	{ "verify", 5, verify_run }, { "zero", 4, zero_run }, { "touch", 4, touch_run },
+};
+
+static void command_run(struct command *command)
+{
+	const struct verb *verb = NULL;
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]) && !verb; i++) {
+		if (command->nr_words && text_equals(command->words[0], verbs[i].name))
+			verb = &verbs[i];
+	}
+	if (!verb) {
+		error_write("no such command");
+		return;
+	}
+	if (command->nr_words != verb->nr_words) {
+		error_write("wrong number of words");
+		return;
+	}
+	for (size_t i = 1; i < command->nr_words; i++) {
+		if (!number_parse(command->words[i], &command->numbers[i])) {
+			error_write("not a number");
+			return;
+		}
+	}
+	verb->run(command);
+}
+
+void guest_main(void)
+{
+	char line[LINE_BYTES];
+	struct command command;
+
+	console_init();
+	console_write("guest: ready\n");
+	for (;;) {
+		console_read_line(line, sizeof(line));
+		command_split(&command, line);
+		command_run(&command);
+	}
+}

@@ -14,6 +14,7 @@
 
 struct mirror;
 struct journal;
+struct device;
 
 struct daemon_options {
 	struct epc_section_config sections[EPC_NR_SECTIONS_MAX]; /* bytes unset */
@@ -29,6 +30,7 @@ struct daemon_options {
 struct daemon {
 	struct daemon_options options;
 	struct engine *engine;
+	struct device *device;	 /* the nodes in dev/ and the instances behind them */
 	struct node_table *nodes;
 	struct mirror *mirror;	 /* cgroups by id and by path */
 	struct journal *journal; /* records: log lines, events, history */
@@ -37,6 +39,20 @@ struct daemon {
 	char *warnings[8]; /* for status: no cgroup2, bdi not settable, ... */
 	unsigned int nr_warnings;
 };
+
+/*
+ * The whole life of the daemon, from checks and mount to the clean end on SIGTERM or SIGINT. It
+ * borrows the options (strings included) and keeps them until it returns. ready_fd: -1, or a file
+ * descriptor that gets one byte when everything is served and is closed then. Returns the exit
+ * code: 0, 1 (the mount was taken away under it), 2 (it could not begin: one line in the log says
+ * why and what helps, and nothing is mounted). One call per process: it blocks signals and starts
+ * threads.
+ */
+int daemon_main(const struct daemon_options *options, int ready_fd);
+
+/* daemon.c: keeps a warning for status and logs it. Only before engine_start(). */
+void daemon_warn(struct daemon *daemon, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* session.c: answers a look-up with a node just added or got; attr from the caller. */
 void session_reply_entry(fuse_req_t req, const struct node *node, const struct stat *attr);

@@ -14,8 +14,8 @@ struct engine;
 
 /*
  * What the engine calls when an effect is to be performed. unmap runs on an unmapper thread,
- * without the lock, and may take long; reply and gone run without the lock on whatever thread
- * let it go; record runs under the lock and must not block (it queues).
+ * without the lock, and may take long; reply runs without the lock on whatever thread let it go;
+ * record and gone run under the lock and must not block.
  */
 struct engine_ops {
 	void (*unmap)(void *context, const struct epc_unmap *unmap);
@@ -38,6 +38,10 @@ void engine_free(struct engine *engine);
 /* Takes the lock, tells the core the time. The EPC is the caller's until engine_unlock(). */
 struct epc *engine_lock(struct engine *engine);
 void engine_unlock(struct engine *engine);
+
+/* The longest time that one holder kept the lock since engine_new(), of the clock and of the CPU. */
+uint64_t engine_longest_hold_ns(struct engine *engine);
+uint64_t engine_longest_hold_cpu_ns(struct engine *engine);
 
 /* --debug: unmappers wait before each unmapping while held. */
 void engine_hold_unmaps(struct engine *engine, bool is_held);

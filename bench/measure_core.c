@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Measures the core alone, metadata only: no thread, no FUSE, no lock. Prints one line of JSON.
+ * Time is the processor's (CLOCK_THREAD_CPUTIME_ID): what is asked is the core's work, and another
+ * program on the machine must not count.
+ * What does not belong here: what the front end adds; bench/client.c measures the whole.
+ *
+ * usage: measure_core alloc-free PAGES    allocates by faults, frees by release, charges go up
+ *                                         four cgroups and the root; several rounds
+ *        measure_core calls PAGES         populates in clusters, resets, releases: the longest call
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/epc.h"
+
+#define NR_DEEP 4u
+#define NR_CLUSTER_PAGES 256u
+#define NR_PAGES_MEASURED_MIN UINT64_C(2000000) /* a round is repeated until so many are done */
+#define NR_UNMAPS_MAX 4096u
+#define STEPS_MAX UINT64_C(1000000000)
+
+/* The EPC, the cgroup that pays, and the clock that the core is told. */
+struct measure {
+	struct epc *epc;
+	struct epc_cgroup *payer;
+	uint64_t tick_ns;
+	struct epc_unmap *unmaps[NR_UNMAPS_MAX];
+	unsigned int nr_unmaps;
+	unsigned int nr_replies, nr_gone;
+	int result;	     /* of the last reply */
+	uint64_t longest_ns; /* one call with its effects taken */
+	const char *longest_name;
+};
+
+struct verb {
+	const char *name;
+	int (*run_fn)(uint64_t nr_pages);
+};
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static void *memory_alloc(void *context, size_t size)
+{
+	(void)context;
+	return calloc(1, size);
+}
+
+static void memory_free(void *context, void *memory, size_t size)
+{
+	(void)context;
+	(void)size;
+	free(memory);
+}
+
+static int cgroups_new(struct measure *measure)
+{
+	measure->payer = epc_cgroup_root(measure->epc);
+	for (uint64_t id = 2; id < 2 + NR_DEEP; id++) {
+		int error = epc_cgroup_new(measure->epc, measure->payer, id, NULL, &measure->payer);
+
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
+static int measure_init(struct measure *measure, uint64_t nr_pages)
+{
+	struct epc_section_config section = { .nr_pages = nr_pages };
+	struct epc_config config = {
+		.sections = &section,
+		.nr_sections = 1,
+		.allocator = { .alloc_fn = memory_alloc, .free_fn = memory_free },
+	};
+	int error;
+
+	memset(measure, 0, sizeof(*measure));
+	error = epc_new(&config, &measure->epc);
+	if (error != 0)
+		return error;
+	error = cgroups_new(measure);
+	if (error != 0)
+		epc_free(measure->epc);
+	return error;
+}
+
+static void measure_fini(struct measure *measure)
+{
+	epc_free(measure->epc);
+}
+
+/* As the caller must after each call. */
+static void effects_take(struct measure *measure)
+{
+	struct epc_effect effect;
+
+	while (epc_effect_next(measure->epc, &effect)) {
+		switch (effect.kind) {
+		case EPC_EFFECT_RECORD:
+			break;
+		case EPC_EFFECT_UNMAP:
+			assert(measure->nr_unmaps < NR_UNMAPS_MAX);
+			measure->unmaps[measure->nr_unmaps++] = effect.unmap;
+			break;
+		case EPC_EFFECT_REPLY:
+			measure->nr_replies++;
+			measure->result = effect.reply->result;
+			break;
+		case EPC_EFFECT_GONE:
+			measure->nr_gone++;
+			break;
+		}
+	}
+}
+
+static void longest_note(struct measure *measure, const char *name, uint64_t began_ns)
+{
+	uint64_t took_ns = cpu_ns() - began_ns;
+
+	if (took_ns <= measure->longest_ns)
+		return;
+	measure->longest_ns = took_ns;
+	measure->longest_name = name;
+}
+
+/* One READ; the replies of reads that need not wait are there at once. */
+static int pages_read(struct measure *measure, struct epc_instance *instance, uint64_t first,
+		      uint64_t count)
+{
+	struct epc_request request = {
+		.instance = instance,
+		.payer = measure->payer,
+		.first = first,
+		.count = count,
+	};
+	unsigned int nr_replies = measure->nr_replies;
+
+	epc_tick(measure->epc, ++measure->tick_ns);
+	epc_read(measure->epc, &request);
+	effects_take(measure);
+	if (measure->nr_replies != nr_replies + 1)
+		return -EIO;
+	if (measure->result != 0)
+		return measure->result;
+	epc_delivered(measure->epc, instance, first, count);
+	effects_take(measure);
+	return 0;
+}
+
+static void unmaps_acknowledge(struct measure *measure)
+{
+	while (measure->nr_unmaps != 0) {
+		uint64_t began_ns = cpu_ns();
+
+		epc_unmapped(measure->epc, measure->unmaps[--measure->nr_unmaps]);
+		effects_take(measure);
+		longest_note(measure, "epc_unmapped", began_ns);
+	}
+}
+
+/* Steps and acknowledges until *counter (of replies or of instances gone) has moved. */
+static int work_until(struct measure *measure, const unsigned int *counter, unsigned int before)
+{
+	for (uint64_t step = 0; *counter == before; step++) {
+		uint64_t began_ns = cpu_ns();
+
+		if (step == STEPS_MAX)
+			return -EIO;
+		epc_step(measure->epc);
+		effects_take(measure);
+		longest_note(measure, "epc_step", began_ns);
+		unmaps_acknowledge(measure);
+	}
+	return 0;
+}
+
+static int instance_release(struct measure *measure, struct epc_instance *instance)
+{
+	unsigned int nr_gone = measure->nr_gone;
+	uint64_t began_ns = cpu_ns();
+
+	epc_tick(measure->epc, ++measure->tick_ns);
+	epc_release(measure->epc, instance);
+	effects_take(measure);
+	longest_note(measure, "epc_release", began_ns);
+	return work_until(measure, &measure->nr_gone, nr_gone);
+}
+
+static int instance_reset(struct measure *measure, struct epc_instance *instance)
+{
+	struct epc_request request = { .instance = instance, .count = EPC_NR_INDICES };
+	unsigned int nr_replies = measure->nr_replies;
+	uint64_t began_ns = cpu_ns();
+
+	epc_tick(measure->epc, ++measure->tick_ns);
+	epc_reset(measure->epc, &request);
+	effects_take(measure);
+	longest_note(measure, "epc_reset", began_ns);
+	return work_until(measure, &measure->nr_replies, nr_replies);
+}
+
+/* An instance gets nr_pages pages, one by one, and is closed. */
+static int round_run(struct measure *measure, uint64_t nr_pages, uint64_t *alloc_ns,
+		     uint64_t *free_ns)
+{
+	struct epc_instance *instance;
+	uint64_t began_ns = cpu_ns(), allocated_ns;
+	int error = epc_open(measure->epc, measure->payer, measure, &instance);
+
+	if (error != 0)
+		return error;
+	for (uint64_t index = 0; index < nr_pages && error == 0; index++)
+		error = pages_read(measure, instance, index, 1);
+	allocated_ns = cpu_ns();
+	if (error == 0)
+		error = instance_release(measure, instance);
+	*alloc_ns += allocated_ns - began_ns;
+	*free_ns += cpu_ns() - allocated_ns;
+	return error;
+}
+
+/* The first round is not counted: it brings in the descriptors' memory, once in a daemon's life. */
+static int run_alloc_free(uint64_t nr_pages)
+{
+	uint64_t nr_rounds = (NR_PAGES_MEASURED_MIN + nr_pages - 1) / nr_pages;
+	uint64_t alloc_ns = 0, free_ns = 0;
+	struct measure measure;
+	int error = measure_init(&measure, nr_pages);
+
+	if (error != 0)
+		return error;
+	for (uint64_t round = 0; round <= nr_rounds && error == 0; round++) {
+		if (round == 1)
+			alloc_ns = free_ns = 0;
+		error = round_run(&measure, nr_pages, &alloc_ns, &free_ns);
+	}
+	measure_fini(&measure);
+	printf("{\"alloc_ns\": %" PRIu64 ", \"free_ns\": %" PRIu64 ", \"pages\": %" PRIu64 "}\n",
+	       alloc_ns, free_ns, nr_pages * nr_rounds);
+	return error;
+}
+
+static int run_calls(uint64_t nr_pages)
+{
+	struct epc_instance *instance;
+	struct measure measure;
+	int error = measure_init(&measure, nr_pages);
+
+	if (error != 0)
+		return error;
+	error = epc_open(measure.epc, measure.payer, &measure, &instance);
+	for (uint64_t first = 0; first < nr_pages && error == 0; first += NR_CLUSTER_PAGES) {
+		uint64_t began_ns = cpu_ns();
+
+		error = pages_read(&measure, instance, first, NR_CLUSTER_PAGES);
+		longest_note(&measure, "epc_read", began_ns);
+	}
+	if (error == 0)
+		error = instance_reset(&measure, instance);
+	if (error == 0)
+		error = instance_release(&measure, instance);
+	measure_fini(&measure);
+	printf("{\"longest_ns\": %" PRIu64 ", \"call\": \"%s\", \"pages\": %" PRIu64 "}\n",
+	       measure.longest_ns, measure.longest_name ? measure.longest_name : "", nr_pages);
+	return error;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct verb verbs[] = {
+		{ "alloc-free", run_alloc_free },
+		{ "calls", run_calls },
+	};
+	char *end = NULL;
+	uint64_t nr_pages = argc == 3 ? strtoull(argv[2], &end, 10) : 0;
+
+	if (argc != 3 || *end != '\0' || nr_pages == 0) {
+		fputs("usage: measure_core VERB PAGES\n", stderr);
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0) {
+			int error = verbs[i].run_fn(nr_pages);
+
+			if (error != 0)
+				fprintf(stderr, "measure_core: %s\n", strerror(-error));
+			return error == 0 ? 0 : 1;
+		}
+	}
+	fprintf(stderr, "measure_core: no verb %s\n", argv[1]);
+	return 2;
+}

@@ -35,11 +35,11 @@
 
 #define EPC_PAGE_SHIFT 12
 #define EPC_PAGE_SIZE 4096u
-#define EPC_NR_SECTIONS_MAX 8u		     /* as the kernel: CPUID 0x12 has so many leaves */
-#define EPC_NR_INDICES (UINT64_C(1) << 35)   /* an instance reaches to offset 2^47 */
-#define EPC_STEP_PAGES 512u		     /* most pages that one call works on */
-#define EPC_CLUSTER_PAGES_MAX 512u	     /* largest READ: FUSE sends up to 256 */
-#define EPC_MAX_UNLIMITED UINT64_MAX	     /* misc.max "max" */
+#define EPC_NR_SECTIONS_MAX 8u		   /* as the kernel: CPUID 0x12 has so many leaves */
+#define EPC_NR_INDICES (UINT64_C(1) << 35) /* an instance reaches to offset 2^47 */
+#define EPC_STEP_PAGES 512u		   /* most pages that one call works on */
+#define EPC_CLUSTER_PAGES_MAX 512u	   /* largest READ: FUSE sends up to 256 */
+#define EPC_MAX_UNLIMITED UINT64_MAX	   /* misc.max "max" */
 #define EPC_REFUSAL_REPEAT_NS UINT64_C(1000000000) /* the kernel asks 2 to 4 times for one fault */
 
 struct epc;
@@ -101,7 +101,7 @@ struct epc_request {
 	bool gives_back;	     /* PUNCH */
 	uint64_t cursor;	     /* RESET, PUNCH: next index to work on */
 	uint64_t began_ns;
-	uint64_t nr_done;	     /* RESET, PUNCH: pages that were reset */
+	uint64_t nr_done; /* RESET, PUNCH: pages that were reset */
 };
 
 /* Zap this range of the instance's file from all its mappings and from the page cache. */
@@ -128,14 +128,14 @@ struct epc_record {
 	uint64_t time_ns;
 	uint64_t instance_id;
 	void *instance_cookie;
-	void *payer_cookie;   /* REFUSED: the cgroup that would have paid */
+	void *payer_cookie; /* REFUSED: the cgroup that would have paid */
 	void *refuser_cookie; /* REFUSED: the cgroup whose limit it was; the root's: the EPC is full */
 	uint64_t index;	      /* REFUSED: the page */
-	uint64_t limit_bytes; /* REFUSED: misc.max of the refuser, or the capacity */
-	uint64_t usage_bytes; /* REFUSED: of the refuser; CLOSED: the instance's peak */
+	uint64_t limit_bytes;  /* REFUSED: misc.max of the refuser, or the capacity */
+	uint64_t usage_bytes;  /* REFUSED: of the refuser; CLOSED: the instance's peak */
 	uint64_t wanted_bytes; /* REFUSED */
-	uint64_t nr_pages;    /* RESET, PUNCHED: pages done */
-	uint64_t took_ns;     /* RESET, PUNCHED */
+	uint64_t nr_pages;     /* RESET, PUNCHED: pages done */
+	uint64_t took_ns;      /* RESET, PUNCHED */
 };
 
 enum epc_effect_kind {
@@ -250,10 +250,10 @@ struct epc_section_report {
 };
 
 struct epc_instance_report {
-	uint64_t id;	 /* counts up from 1, never used again */
+	uint64_t id; /* counts up from 1, never used again */
 	uint64_t nr_pages, nr_speculative, peak_pages;
 	uint64_t nr_pages_with_bytes; /* that have bytes of their own in the daemon */
-	uint64_t end_index;	 /* one past the highest index ever had: the size touched */
+	uint64_t end_index;	      /* one past the highest index ever had: the size touched */
 	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets;
 	struct epc_record last_refusal; /* time_ns 0: none */
 };

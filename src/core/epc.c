@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The EPC as a whole: making and dropping it, instances, write-backs, effects, figures.
+ */
+#include "core/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+void *epc_alloc(struct epc *epc, size_t size)
+{
+	return epc->allocator.alloc_fn(epc->allocator.context, size);
+}
+
+void epc_dealloc(struct epc *epc, void *memory, size_t size)
+{
+	epc->allocator.free_fn(epc->allocator.context, memory, size);
+}
+
+static int sections_init(struct epc *epc, const struct epc_config *config)
+{
+	epc->nr_sections = config->nr_sections;
+	for (unsigned int i = 0; i < config->nr_sections; i++) {
+		const struct epc_section_config *from = &config->sections[i];
+
+		if (!from->nr_pages || from->nr_pages > NR_PAGES_MAX - epc->nr_pages)
+			return -EINVAL;
+		epc->sections[i] = (struct section){
+			.first_pfn = (uint32_t)epc->nr_pages,
+			.nr_pages = (uint32_t)from->nr_pages,
+			.nr_free = (uint32_t)from->nr_pages,
+			.free_head = PFN_NONE,
+			.next_unused = (uint32_t)epc->nr_pages,
+			.node = from->node,
+			.bytes = from->bytes,
+		};
+		epc->nr_pages += from->nr_pages;
+	}
+	epc->nr_free = epc->nr_pages;
+	return 0;
+}
+
+int epc_new(const struct epc_config *config, struct epc **out)
+{
+	const struct epc_allocator *allocator = &config->allocator;
+	struct epc *epc;
+	int error;
+
+	if (!config->nr_sections || config->nr_sections > EPC_NR_SECTIONS_MAX)
+		return -EINVAL;
+	epc = allocator->alloc_fn(allocator->context, sizeof(*epc));
+	if (!epc)
+		return -ENOMEM;
+	epc->allocator = *allocator;
+	error = sections_init(epc, config);
+	if (error)
+		goto free_epc;
+	epc->pages = epc_alloc(epc, epc->nr_pages * sizeof(*epc->pages));
+	if (!epc->pages) {
+		error = -ENOMEM;
+		goto free_epc;
+	}
+	list_init(&epc->cgroups);
+	list_init(&epc->instances);
+	list_init(&epc->operations);
+	list_init(&epc->wakes);
+	list_init(&epc->replies);
+	list_init(&epc->unmaps);
+	list_init(&epc->gone);
+	cgroup_init(&epc->root, NULL, 0, NULL);
+	list_add_tail(&epc->cgroups, &epc->root.node);
+	epc->next_instance_id = 1;
+#ifdef EPC_MUTANTS
+	epc->mutant = config->mutant;
+#endif
+	*out = epc;
+	return 0;
+free_epc:
+	allocator->free_fn(allocator->context, epc, sizeof(*epc));
+	return error;
+}
+
+static void instance_free(struct epc *epc, struct epc_instance *instance)
+{
+	while (!list_is_empty(&instance->stakes)) {
+		struct epc_stake *stake =
+			LIST_ENTRY(instance->stakes.next, struct epc_stake, instance_node);
+
+		list_remove(&stake->instance_node);
+		epc_dealloc(epc, stake, sizeof(*stake));
+	}
+	index_fini(&instance->index, &epc->allocator);
+	list_remove(&instance->node);
+	epc_dealloc(epc, instance, sizeof(*instance));
+}
+
+void epc_free(struct epc *epc)
+{
+	struct epc_list *lists[] = { &epc->instances, &epc->gone };
+
+	for (unsigned int i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		while (!list_is_empty(lists[i]))
+			instance_free(epc, LIST_ENTRY(lists[i]->next, struct epc_instance, node));
+	}
+	list_remove(&epc->root.node);
+	while (!list_is_empty(&epc->cgroups)) {
+		struct epc_cgroup *cgroup = LIST_ENTRY(epc->cgroups.next, struct epc_cgroup, node);
+
+		list_remove(&cgroup->node);
+		epc_dealloc(epc, cgroup, sizeof(*cgroup));
+	}
+	epc_dealloc(epc, epc->pages, epc->nr_pages * sizeof(*epc->pages));
+	epc->allocator.free_fn(epc->allocator.context, epc, sizeof(*epc));
+}
+
+void epc_tick(struct epc *epc, uint64_t now_ns)
+{
+	if (now_ns > epc->now_ns)
+		epc->now_ns = now_ns;
+}
+
+bool epc_step(struct epc *epc)
+{
+	operation_step(epc);
+	fault_serve_waiters(epc);
+	return !list_is_empty(&epc->operations) || !list_is_empty(&epc->wakes);
+}
+
+int epc_open(struct epc *epc, struct epc_cgroup *cgroup, void *cookie, struct epc_instance **out)
+{
+	struct epc_instance *instance = epc_alloc(epc, sizeof(*instance));
+
+	if (!instance)
+		return -ENOMEM;
+	instance->epc = epc;
+	instance->cgroup = cgroup;
+	instance->cookie = cookie;
+	list_init(&instance->node);
+	list_init(&instance->operation_node);
+	list_init(&instance->requests);
+	list_init(&instance->stakes);
+	list_init(&instance->unmap.node);
+	list_add_tail(&epc->instances, &instance->node);
+	cgroup->nr_instances++;
+	*out = instance;
+	return 0;
+}
+
+static void page_write(struct epc *epc, struct epc_page *page, size_t offset, const void *from,
+		       size_t size)
+{
+	bool is_stale = page->state == PAGE_UNMAPPING && page->is_reset;
+	char *bytes = page_bytes(epc, page);
+
+	if (MUTANT(epc, WRITE_NEW_DROPPED) ? is_stale : is_stale && !page->is_touched)
+		is_stale = !MUTANT(epc, WRITE_AFTER_RESET_KEPT);
+	else
+		is_stale = false;
+	if (page->state == PAGE_UNMAPPING)
+		page->is_written = true;
+	if (!MUTANT(epc, WRITE_LEAVES_SPECULATIVE))
+		page_set_used(epc, page);
+	if (is_stale)
+		return; /* older than the reset that is going on */
+	if (bytes && !page->has_bytes && size != EPC_PAGE_SIZE &&
+	    !MUTANT(epc, WRITE_PARTIAL_KEEPS_STALE))
+		memset(bytes, 0, EPC_PAGE_SIZE);
+	if (bytes)
+		memcpy(bytes + offset, from, size);
+	page->stake->instance->nr_with_bytes += !page->has_bytes;
+	page->has_bytes = true;
+}
+
+void epc_write(struct epc *epc, struct epc_instance *instance, uint64_t offset, const void *bytes,
+	       size_t size)
+{
+	const char *from = bytes;
+
+	while (size) {
+		size_t in_page = offset % EPC_PAGE_SIZE;
+		size_t piece = EPC_PAGE_SIZE - in_page;
+		struct epc_page *page = page_find(epc, instance, offset >> EPC_PAGE_SHIFT);
+
+		if (piece > size)
+			piece = size;
+		if (page)
+			page_write(epc, page, in_page, from, piece);
+		offset += piece;
+		from += piece;
+		size -= piece;
+	}
+}
+
+void epc_reply(struct epc *epc, struct epc_request *request, int result)
+{
+	request->result = result;
+	list_add_tail(&epc->replies, &request->node);
+}
+
+void epc_record_add(struct epc *epc, const struct epc_record *record)
+{
+	struct epc_record *slot;
+
+	if (epc->nr_records == NR_RECORDS_QUEUED)
+		return; /* the caller breaks its promise to take effects after each call */
+	slot = &epc->records[(epc->first_record + epc->nr_records++) % NR_RECORDS_QUEUED];
+	*slot = *record;
+	slot->time_ns = epc->now_ns;
+}
+
+bool epc_effect_next(struct epc *epc, struct epc_effect *effect)
+{
+	if (epc->nr_records) {
+		effect->kind = EPC_EFFECT_RECORD;
+		effect->record = epc->records[epc->first_record];
+		epc->first_record = (epc->first_record + 1) % NR_RECORDS_QUEUED;
+		epc->nr_records--;
+	} else if (!list_is_empty(&epc->unmaps)) {
+		effect->kind = EPC_EFFECT_UNMAP;
+		effect->unmap = LIST_ENTRY(epc->unmaps.next, struct epc_unmap, node);
+		list_remove(&effect->unmap->node);
+	} else if (!list_is_empty(&epc->replies)) {
+		effect->kind = EPC_EFFECT_REPLY;
+		effect->reply = LIST_ENTRY(epc->replies.next, struct epc_request, node);
+		list_remove(&effect->reply->node);
+	} else if (!list_is_empty(&epc->gone)) {
+		struct epc_instance *instance =
+			LIST_ENTRY(epc->gone.next, struct epc_instance, node);
+
+		effect->kind = EPC_EFFECT_GONE;
+		effect->gone_cookie = instance->cookie;
+		instance_free(epc, instance);
+	} else {
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * READ: page faults and clusters. A fault that finds no page waits in the queue of the cgroup that
+ * refused it, for as long as pages can be taken back or are on their way in that cgroup's subtree;
+ * else it is refused, in words (mission C3, C10 `deny`).
+ */
+#include "core/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void read_done(struct epc *epc, struct epc_request *request)
+{
+	struct epc_instance *instance = request->instance;
+	char *buffer = request->buffer;
+	bool has_bytes = false;
+
+	for (uint64_t i = 0; i < request->count; i++) {
+		const struct epc_page *page = page_find(epc, instance, request->first + i);
+
+		has_bytes |= page->has_bytes;
+	}
+	request->is_zero = !has_bytes || MUTANT(epc, REPLY_STALE_ZERO);
+	for (uint64_t i = 0; has_bytes && buffer && i < request->count; i++) {
+		const struct epc_page *page = page_find(epc, instance, request->first + i);
+		const char *bytes = page_bytes(epc, page);
+
+		if (page->has_bytes && bytes)
+			memcpy(buffer + i * EPC_PAGE_SIZE, bytes, EPC_PAGE_SIZE);
+		else
+			memset(buffer + i * EPC_PAGE_SIZE, 0, EPC_PAGE_SIZE);
+	}
+	instance->nr_undelivered++;
+	epc_reply(epc, request, 0);
+}
+
+/* Somebody reads a page that is there: it is, or will be, mapped again. */
+static void page_touch(struct epc *epc, struct epc_page *page)
+{
+	enum page_class was = page_class(page);
+
+	if (page->state == PAGE_UNMAPPING && !page->is_touched) {
+		if (page->is_reset && !MUTANT(epc, RESET_TOUCHED_KEEPS_BYTES))
+			page_drop_bytes(epc, page);
+		page->is_touched = true;
+	} else if (page->state == PAGE_INACTIVE) {
+		page->state = PAGE_ACTIVE;
+	}
+	page->is_filling = true;
+	page_reclass(epc, page, was);
+}
+
+static void instance_started(struct epc *epc, struct epc_instance *instance)
+{
+	struct epc_record record = {
+		.kind = EPC_RECORD_STARTED,
+		.instance_cookie = instance->cookie,
+	};
+
+	if (instance->id)
+		return;
+	instance->id = epc->next_instance_id++;
+	epc->nr_started++;
+	record.instance_id = instance->id;
+	epc_record_add(epc, &record);
+}
+
+/* 0; -ENOMEM; -EBUSY: *refuser has no room. */
+static int fault_allocate(struct epc *epc, struct epc_request *request, struct epc_cgroup **refuser)
+{
+	struct epc_stake *stake;
+	int error;
+
+	*refuser = cgroup_charge(epc, request->payer, 1);
+	if (*refuser)
+		return -EBUSY;
+	stake = stake_get(epc, request->instance, request->payer);
+	if (!stake) {
+		error = -ENOMEM;
+		goto uncharge;
+	}
+	error = page_assign(epc, stake, request->first, MUTANT(epc, TAKE_BACK_DEMANDED));
+	if (error)
+		goto put_stake;
+	instance_started(epc, request->instance);
+	return 0;
+put_stake:
+	stake_put(epc, stake);
+uncharge:
+	cgroup_uncharge(epc, request->payer, 1);
+	if (error == -EBUSY)
+		*refuser = &epc->root;
+	return error;
+}
+
+static void park(struct epc *epc, struct epc_request *request, struct epc_cgroup *cgroup)
+{
+	list_add_tail(&cgroup->waiters, &request->node);
+	request->waits_at = cgroup;
+	cgroup->nr_waiters++;
+	request->payer->nr_payers++;
+	epc->nr_parked++;
+	cgroup_wake(epc, cgroup);
+}
+
+static void unpark(struct epc *epc, struct epc_request *request)
+{
+	struct epc_cgroup *cgroup = request->waits_at;
+
+	list_remove(&request->node);
+	request->waits_at = NULL;
+	cgroup->nr_waiters--;
+	request->payer->nr_payers--;
+	epc->nr_parked--;
+	if (!cgroup->nr_waiters) {
+		cgroup->take_back_pages = TAKE_BACK_PAGES_MIN;
+		list_remove(&cgroup->wake_node);
+	}
+}
+
+/* The kernel repeats a READ that failed 2 to 4 times before SIGBUS: one incident. */
+static bool refusal_is_known(struct epc *epc, struct epc_instance *instance, uint64_t index)
+{
+	for (unsigned int i = 0; i < NR_REFUSALS_KNOWN; i++) {
+		const struct refusal *refusal = &instance->refusals[i];
+
+		if (refusal->time_ns && refusal->index == index &&
+		    epc->now_ns - refusal->time_ns < EPC_REFUSAL_REPEAT_NS)
+			return !MUTANT(epc, REFUSAL_COUNTED_AGAIN);
+	}
+	return false;
+}
+
+static void refusal_record(struct epc *epc, const struct epc_request *request,
+			   struct epc_cgroup *refuser)
+{
+	struct epc_instance *instance = request->instance;
+	uint64_t limit_pages = epc->nr_pages;
+	struct epc_record record = {
+		.kind = EPC_RECORD_REFUSED,
+		.time_ns = epc->now_ns,
+		.instance_id = instance->id,
+		.instance_cookie = instance->cookie,
+		.payer_cookie = request->payer->cookie,
+		.refuser_cookie = refuser->cookie,
+		.index = request->first,
+		.limit_bytes = limit_pages << EPC_PAGE_SHIFT,
+		.usage_bytes = refuser->usage_pages << EPC_PAGE_SHIFT,
+		.wanted_bytes = EPC_PAGE_SIZE,
+	};
+
+	if (refuser->max_pages < limit_pages)
+		record.limit_bytes = refuser->max_bytes;
+	refuser->nr_refused_local++;
+	for (struct epc_cgroup *cgroup = refuser; cgroup; cgroup = cgroup->parent)
+		cgroup->nr_refused++;
+	instance->nr_refusals++;
+	epc->nr_refusals++;
+	instance->refusals[instance->next_refusal] =
+		(struct refusal){ .index = request->first, .time_ns = epc->now_ns };
+	instance->next_refusal = (instance->next_refusal + 1) % NR_REFUSALS_KNOWN;
+	instance->last_refusal = record;
+	epc_record_add(epc, &record);
+}
+
+static void refuse(struct epc *epc, struct epc_request *request, struct epc_cgroup *refuser)
+{
+	if (!refusal_is_known(epc, request->instance, request->first)) {
+		/* A VM whose very first page is refused is a VM to be shown. */
+		instance_started(epc, request->instance);
+		refusal_record(epc, request, refuser);
+	}
+	epc_reply(epc, request, -EIO);
+}
+
+static bool is_hopeless(struct epc *epc, const struct epc_cgroup *refuser)
+{
+	return (!refuser->nr_takeable || MUTANT(epc, REFUSE_WHILE_TAKEABLE)) &&
+	       (!refuser->nr_leaving || MUTANT(epc, REFUSE_WHILE_LEAVING));
+}
+
+static void fault(struct epc *epc, struct epc_request *request)
+{
+	struct epc_page *page = page_find(epc, request->instance, request->first);
+	struct epc_cgroup *refuser;
+	int error;
+
+	request->instance->nr_faults++;
+	epc->nr_faults++;
+	if (page && !(MUTANT(epc, READ_PARKED_DURING_UNMAP) && page->state == PAGE_UNMAPPING)) {
+		page_touch(epc, page);
+		page_set_used(epc, page);
+		read_done(epc, request);
+		return;
+	}
+	refuser = page ? &epc->root : cgroup_waited_at(request->payer);
+	if (refuser && !MUTANT(epc, QUEUE_JUMPED)) {
+		park(epc, request, refuser);
+		return;
+	}
+	error = fault_allocate(epc, request, &refuser);
+	if (!error)
+		read_done(epc, request);
+	else if (error != -EBUSY)
+		epc_reply(epc, request, error);
+	else if (is_hopeless(epc, refuser))
+		refuse(epc, request, refuser);
+	else
+		park(epc, request, refuser);
+}
+
+/* One turn for the first in the queue. Returns whether the next one may have its turn. */
+static bool serve_first(struct epc *epc, struct epc_cgroup *cgroup)
+{
+	struct epc_request *request = LIST_ENTRY(cgroup->waiters.next, struct epc_request, node);
+	struct epc_page *page = page_find(epc, request->instance, request->first);
+	struct epc_cgroup *refuser = NULL;
+	int error = 0;
+
+	if (page && page->state == PAGE_UNMAPPING && MUTANT(epc, READ_PARKED_DURING_UNMAP))
+		return false;
+	if (page) {
+		page_touch(epc, page);
+		page_set_used(epc, page);
+	} else {
+		error = fault_allocate(epc, request, &refuser);
+	}
+	if (error == -EBUSY && refuser == cgroup) {
+		if (!is_hopeless(epc, cgroup))
+			return takeback_begin(epc, cgroup);
+		unpark(epc, request);
+		refuse(epc, request, refuser);
+		return true;
+	}
+	unpark(epc, request);
+	if (!error)
+		read_done(epc, request);
+	else if (error == -EBUSY)
+		park(epc, request, refuser);
+	else
+		epc_reply(epc, request, error);
+	return true;
+}
+
+void fault_serve_waiters(struct epc *epc)
+{
+	struct epc_cgroup *cgroup;
+	unsigned int nr_turns = 0;
+
+	if (list_is_empty(&epc->wakes))
+		return;
+	if (MUTANT(epc, WAITERS_STARVED) && !list_is_empty(&epc->operations))
+		return;
+	cgroup = LIST_ENTRY(epc->wakes.next, struct epc_cgroup, wake_node);
+	list_remove(&cgroup->wake_node);
+	while (!list_is_empty(&cgroup->waiters)) {
+		if (nr_turns++ == WAITERS_PER_STEP) {
+			cgroup_wake(epc, cgroup);
+			return;
+		}
+		if (!serve_first(epc, cgroup))
+			return;
+	}
+}
+
+static bool cluster_has_room(struct epc *epc, uint64_t nr_new)
+{
+	uint64_t reserve = epc->nr_pages / 16;
+
+	if (reserve > CLUSTER_RESERVE_PAGES)
+		reserve = CLUSTER_RESERVE_PAGES;
+	if (MUTANT(epc, CLUSTER_TAKES_RESERVE))
+		reserve = 0;
+	return epc->nr_free >= reserve && nr_new <= epc->nr_free - reserve;
+}
+
+/* Which pages of a cluster are new: a bit each. */
+struct new_pages {
+	uint64_t bits[EPC_CLUSTER_PAGES_MAX / 64];
+};
+
+static void cluster_undo(struct epc *epc, struct epc_request *request, const struct new_pages *new)
+{
+	for (uint64_t i = 0; i < request->count && !MUTANT(epc, CLUSTER_UNDO_FORGOTTEN); i++) {
+		if (new->bits[i / 64] >> (i % 64) & 1)
+			page_free(epc, page_find(epc, request->instance, request->first + i));
+	}
+}
+
+static int cluster_allocate(struct epc *epc, struct epc_request *request, uint64_t nr_new)
+{
+	struct new_pages new = { { 0 } };
+	uint64_t nr_assigned = 0;
+	struct epc_stake *stake;
+	int error = 0;
+
+	if (cgroup_waited_at(request->payer) || !cluster_has_room(epc, nr_new))
+		return -EBUSY;
+	if (cgroup_charge(epc, request->payer, nr_new))
+		return -EBUSY;
+	stake = stake_get(epc, request->instance, request->payer);
+	if (!stake) {
+		cgroup_uncharge(epc, request->payer, nr_new);
+		return -ENOMEM;
+	}
+	for (uint64_t i = 0; i < request->count && !error; i++) {
+		if (page_find(epc, request->instance, request->first + i))
+			continue;
+		error = page_assign(epc, stake, request->first + i, true);
+		if (!error) {
+			new.bits[i / 64] |= UINT64_C(1) << (i % 64);
+			nr_assigned++;
+		}
+	}
+	if (error) {
+		cgroup_uncharge(epc, request->payer, nr_new - nr_assigned);
+		if (!nr_assigned)
+			stake_put(epc, stake);
+		cluster_undo(epc, request, &new);
+		return error;
+	}
+	instance_started(epc, request->instance);
+	return 0;
+}
+
+/*
+ * Answered at once, whole or with EIO: the kernel then asks again for the one page that it needs.
+ * A page that is being unmapped is left alone: reading ahead is no proof of use.
+ */
+static void cluster(struct epc *epc, struct epc_request *request)
+{
+	uint64_t nr_new = 0;
+	int error = 0;
+
+	request->instance->nr_clusters++;
+	epc->nr_clusters++;
+	for (uint64_t i = 0; i < request->count; i++) {
+		struct epc_page *page = page_find(epc, request->instance, request->first + i);
+
+		nr_new += !page;
+		if (page && page->state == PAGE_UNMAPPING &&
+		    !MUTANT(epc, CLUSTER_ANSWERS_UNMAPPING))
+			error = -EIO;
+	}
+	if (!error && nr_new)
+		error = cluster_allocate(epc, request, nr_new);
+	if (error == -EBUSY && MUTANT(epc, CLUSTER_PARKED)) {
+		park(epc, request, &epc->root);
+		return;
+	}
+	if (error) {
+		epc_reply(epc, request, error == -EBUSY ? -EIO : error);
+		return;
+	}
+	for (uint64_t i = 0; i < request->count; i++)
+		page_touch(epc, page_find(epc, request->instance, request->first + i));
+	read_done(epc, request);
+}
+
+void epc_read(struct epc *epc, struct epc_request *request)
+{
+	list_init(&request->node);
+	request->waits_at = NULL;
+	request->is_zero = false;
+	if (!request->count || request->count > EPC_CLUSTER_PAGES_MAX ||
+	    request->first >= EPC_NR_INDICES || request->count > EPC_NR_INDICES - request->first)
+		epc_reply(epc, request, -EINVAL);
+	else if (request->count == 1)
+		fault(epc, request);
+	else
+		cluster(epc, request);
+}
+
+void epc_delivered(struct epc *epc, struct epc_instance *instance, uint64_t first, uint64_t count)
+{
+	instance->nr_undelivered--;
+	if (instance->is_releasing) {
+		operation_queue(epc, instance);
+		return;
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		struct epc_page *page = page_find(epc, instance, first + i);
+		enum page_class was;
+
+		if (!page || !page->is_filling)
+			continue;
+		was = page_class(page);
+		page->is_filling = false;
+		page_reclass(epc, page, was);
+	}
+}
+
+void epc_interrupt(struct epc *epc, struct epc_request *request)
+{
+	if (!request->waits_at)
+		return;
+	if (MUTANT(epc, INTERRUPT_FORGETS_QUEUE)) {
+		request->waits_at->nr_waiters--;
+		return;
+	}
+	unpark(epc, request);
+	epc_reply(epc, request, -EINTR);
+}

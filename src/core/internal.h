@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The core's own structures, for src/core only. Invariants stand beside the fields as equations;
+ * valid.c states them as code.
+ */
+#ifndef EPCD_CORE_INTERNAL_H
+#define EPCD_CORE_INTERNAL_H
+
+#include "core/epc.h"
+#include "core/index.h"
+#include "core/list.h"
+#include "core/mutants.h"
+
+#define PFN_NONE UINT32_MAX
+#define NR_PAGES_MAX (UINT64_C(0xffffffff) - 1)
+#define NR_STAKE_BUCKETS 4096u	  /* one instance, one cgroup: found in one step usually */
+#define NR_REFUSALS_KNOWN 8u	  /* per instance: vCPUs that may be refused at the same time */
+#define NR_RECORDS_QUEUED 256u	  /* one call makes a few; the caller takes them after each call */
+#define CLUSTER_RESERVE_PAGES 64u /* left free by clusters, as the kernel's high watermark */
+#define TAKE_BACK_PAGES_MIN 16u	  /* the kernel's reclaim batch */
+#define WAITERS_PER_STEP 32u
+
+/*
+ * ACTIVE: mapped, or may be. UNMAPPING: an unmapping that covers it is in flight; nobody may free
+ * it until that is acknowledged, a fault is answered all the same (the kernel holds the page's
+ * lock until then, and the unmapping waits for that lock). INACTIVE: owned, known to be unmapped.
+ */
+enum page_state {
+	PAGE_FREE,
+	PAGE_ACTIVE,
+	PAGE_UNMAPPING,
+	PAGE_INACTIVE,
+};
+
+/* What a page promises to somebody who waits for one; a function of the page's state: page.c. */
+enum page_class {
+	CLASS_NONE,	/* it stays where it is */
+	CLASS_TAKEABLE, /* it can be taken back */
+	CLASS_LEAVING,	/* it will come free or prove its use soon, by itself */
+};
+
+/* The descriptor of an EPC page; 24 bytes. The EPCM of stage 1: whatever else knows of a page
+ * could be rebuilt from it. */
+struct epc_page {
+	struct epc_stake *stake; /* whose it is and who pays; NULL: free */
+	uint64_t index : 35;
+	uint64_t state : 3;
+	uint64_t is_speculative : 1;
+	uint64_t is_filling : 1; /* a READ of it is answered but not delivered */
+	uint64_t has_bytes : 1;	 /* else it reads as zero */
+	uint64_t is_reset : 1;	 /* UNMAPPING: for a reset or punch, not to take it back */
+	uint64_t is_touched : 1; /* UNMAPPING: a fault of it was answered meanwhile */
+	uint64_t is_written : 1; /* UNMAPPING: dirty bytes came with it */
+	uint64_t gives_back : 1; /* UNMAPPING: for a punch */
+	uint32_t next, prev;	 /* free list (next only), or takeable list of the stake */
+};
+
+struct section {
+	uint32_t first_pfn;
+	uint32_t nr_pages;
+	uint32_t nr_free;     /* = length of the free list + pages never used */
+	uint32_t free_head;   /* last in, first out */
+	uint32_t next_unused; /* pages from here to the end have never been used */
+	int node;
+	char *bytes;
+};
+
+/* What valid.c counts anew, to hold it against the counters that are kept. */
+struct tally {
+	uint64_t nr_pages, nr_takeable, nr_leaving;
+	uint64_t nr_stakes, nr_instances, nr_children, nr_payers;
+};
+
+/* The pages of one instance that one cgroup pays for; there while it has pages. */
+struct epc_stake {
+	struct epc_instance *instance;
+	struct epc_cgroup *cgroup;
+	struct epc_stake *next_in_bucket;
+	struct epc_list instance_node;
+	struct epc_list takeable_node; /* on its cgroup's list while nr_takeable != 0 */
+	uint64_t nr_pages;	       /* = number of descriptors that name it */
+	uint64_t nr_takeable;	       /* = pages of CLASS_TAKEABLE = length of the list */
+	uint64_t nr_leaving;	       /* = pages of CLASS_LEAVING */
+	uint32_t takeable_head;	       /* newest first */
+	bool is_doomed;		       /* its instance is being released: all its pages leave */
+	struct tally seen;	       /* valid.c's scratch */
+};
+
+struct refusal {
+	uint64_t index;
+	uint64_t time_ns;
+};
+
+struct epc_instance {
+	struct epc *epc;
+	struct epc_cgroup *cgroup;
+	void *cookie;
+	uint64_t id; /* 0: has never had a page */
+	struct index index;
+	struct epc_list node;		/* on epc->instances */
+	struct epc_list operation_node; /* on epc->operations while there is something to do now */
+	struct epc_list requests;	/* RESET and PUNCH, first come first served */
+	struct epc_list stakes;
+	struct epc_unmap unmap; /* the running operation's */
+	bool is_unmapping;	/* that one is in flight */
+	bool is_stalled;	/* the operation waits for a take back in its way */
+	bool is_releasing;
+	bool is_doomed; /* releasing: all stakes are doomed */
+	uint64_t release_cursor;
+	uint64_t nr_unmaps;	 /* in flight, of any kind */
+	uint64_t nr_undelivered; /* READ replies on their way */
+	uint64_t nr_pages;	 /* = sum of its stakes' */
+	uint64_t nr_speculative, nr_with_bytes, peak_pages, end_index;
+	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets;
+	struct refusal refusals[NR_REFUSALS_KNOWN];
+	unsigned int next_refusal;
+	struct epc_record last_refusal;
+};
+
+struct epc_cgroup {
+	struct epc_cgroup *parent;
+	uint64_t id;
+	void *cookie;
+	struct epc_list node; /* on epc->cgroups */
+	uint64_t max_bytes, max_pages;
+	uint64_t usage_pages; /* = own stakes' pages + children's usage */
+	uint64_t peak_pages;
+	uint64_t nr_takeable; /* = own stakes' + children's */
+	uint64_t nr_leaving;  /* = own stakes' + children's */
+	uint64_t nr_refused, nr_refused_local;
+	uint64_t nr_children, nr_instances, nr_stakes;
+	uint64_t nr_payers;  /* parked requests that it would pay for */
+	uint64_t nr_waiters; /* = length of waiters */
+	struct epc_list waiters;
+	struct epc_list wake_node; /* on epc->wakes: its waiters are to be looked at */
+	struct epc_list takeable_stakes;
+	struct epc_list takeable_children; /* children with nr_takeable != 0 */
+	struct epc_list takeable_node;
+	struct epc_unmap unmap; /* one take back at a time on behalf of its waiters */
+	bool is_taking;
+	uint32_t take_back_pages; /* size of the next one */
+	struct tally seen;	  /* valid.c's scratch */
+};
+
+struct epc {
+	struct section sections[EPC_NR_SECTIONS_MAX];
+	unsigned int nr_sections;
+	struct epc_page *pages;
+	uint64_t nr_pages, nr_free;
+	struct epc_allocator allocator;
+	uint64_t now_ns;
+	struct epc_cgroup root;
+	struct epc_list cgroups, instances;
+	struct epc_list operations;	       /* instances with work to do now, round robin */
+	struct epc_list wakes;		       /* cgroups whose waiters are to be looked at */
+	struct epc_list replies, unmaps, gone; /* effects to be taken */
+	struct epc_record records[NR_RECORDS_QUEUED];
+	unsigned int first_record, nr_records;
+	struct epc_stake *stakes[NR_STAKE_BUCKETS];
+	uint64_t next_instance_id;
+	uint64_t nr_speculative, nr_parked, nr_unmaps, nr_started;
+	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_taken_back;
+#ifdef EPC_MUTANTS
+	enum epc_mutant mutant;
+#endif
+};
+
+/* epc.c */
+void *epc_alloc(struct epc *epc, size_t size);
+void epc_dealloc(struct epc *epc, void *memory, size_t size);
+void epc_record_add(struct epc *epc, const struct epc_record *record);
+void epc_reply(struct epc *epc, struct epc_request *request, int result);
+
+/* page.c: descriptors */
+uint32_t page_pfn(const struct epc *epc, const struct epc_page *page);
+struct epc_page *page_find(const struct epc *epc, const struct epc_instance *instance,
+			   uint64_t index);
+struct section *page_section(struct epc *epc, uint32_t pfn);
+char *page_bytes(struct epc *epc, const struct epc_page *page);
+enum page_class page_class(const struct epc_page *page);
+/* Puts the page where its class says, after a change; was: its class before it. */
+void page_reclass(struct epc *epc, struct epc_page *page, enum page_class was);
+/* A free page, charged already, becomes the instance's. -ENOMEM: index. -EBUSY: none is free. */
+int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool is_speculative);
+/* Frees an owned page that no unmapping covers: uncharges, wakes who waits. */
+void page_free(struct epc *epc, struct epc_page *page);
+void page_set_used(struct epc *epc, struct epc_page *page); /* not speculative any more */
+void page_drop_bytes(struct epc *epc, struct epc_page *page);
+
+/* cgroup.c */
+void cgroup_init(struct epc_cgroup *cgroup, struct epc_cgroup *parent, uint64_t id, void *cookie);
+/* Charges nr_pages to the payer and its ancestors, or to none: NULL, or who refused. */
+struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages);
+void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages);
+/* The nearest of the cgroup and its ancestors at which somebody waits, or NULL. */
+struct epc_cgroup *cgroup_waited_at(struct epc_cgroup *cgroup);
+void cgroup_wake(struct epc *epc, struct epc_cgroup *cgroup);
+bool cgroup_is_below(const struct epc_cgroup *cgroup, const struct epc_cgroup *ancestor);
+
+/* stake.c */
+struct epc_stake *stake_find(const struct epc *epc, const struct epc_instance *instance,
+			     const struct epc_cgroup *cgroup);
+struct epc_stake *stake_get(struct epc *epc, struct epc_instance *instance,
+			    struct epc_cgroup *cgroup);
+void stake_put(struct epc *epc, struct epc_stake *stake); /* frees it when it has no pages */
+void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class, int64_t delta);
+void stake_doom(struct epc *epc, struct epc_stake *stake);
+
+/* fault.c */
+void fault_serve_waiters(struct epc *epc);
+
+/* takeback.c */
+/* Takes pages back in the subtree: true when it freed some at once or an unmapping is in flight. */
+bool takeback_begin(struct epc *epc, struct epc_cgroup *cgroup);
+void takeback_unmapped(struct epc *epc, struct epc_unmap *unmap);
+
+/* operation.c */
+void operation_queue(struct epc *epc, struct epc_instance *instance);
+void operation_step(struct epc *epc);
+void operation_unmapped(struct epc *epc, struct epc_unmap *unmap);
+void unmap_begin(struct epc *epc, struct epc_unmap *unmap, struct epc_instance *instance,
+		 uint64_t first, uint32_t count, bool is_reset);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Planted bugs, for the simulator to catch: one for each invariant and each protection. They exist
+ * only in the test build (EPC_MUTANTS) and are off there unless epc_config.mutant names one.
+ */
+#ifndef EPCD_CORE_MUTANTS_H
+#define EPCD_CORE_MUTANTS_H
+
+#define EPC_MUTANT_LIST(X)                                                                      \
+	X(NONE)                                                                                 \
+	X(CHARGE_FORGETS_PARENT)   /* only the payer is charged */                              \
+	X(CHARGE_UNDO_FORGOTTEN)   /* a refused charge stays on the levels below */             \
+	X(CHARGE_IGNORES_ANCESTOR) /* only the payer's own limit refuses */                     \
+	X(CHARGE_OFF_BY_ONE)	   /* one page more than the limit */                           \
+	X(UNCHARGE_FORGOTTEN)	   /* a freed page stays charged */                             \
+	X(PEAK_FORGOTTEN)                                                                       \
+	X(MAX_ROUNDS_UP)	    /* 4,095 bytes more are a page more */                      \
+	X(RAISE_FORGETS_WAITERS)    /* a raised limit wakes nobody */                           \
+	X(UNCHARGE_FORGETS_WAITERS) /* a freed page wakes nobody */                             \
+	X(REFUSE_WHILE_LEAVING)	    /* refused although pages are on their way */               \
+	X(REFUSE_WHILE_TAKEABLE)    /* refused although pages could be taken back */            \
+	X(REFUSAL_COUNTED_AGAIN)    /* the kernel's repeats are incidents of their own */       \
+	X(QUEUE_JUMPED)		    /* a new fault does not queue behind the parked ones */     \
+	X(CLUSTER_PARKED)	    /* a cluster waits as a fault does */                       \
+	X(CLUSTER_TAKES_RESERVE)    /* a cluster takes the last free pages */                   \
+	X(CLUSTER_NOT_SPECULATIVE)                                                              \
+	X(CLUSTER_ANSWERS_UNMAPPING) /* a cluster reads pages that are being unmapped */        \
+	X(CLUSTER_UNDO_FORGOTTEN)    /* a cluster that fails half way keeps its pages */        \
+	X(TAKE_BACK_FILLING)	     /* takes a page whose fault is not delivered */            \
+	X(TAKE_BACK_USED)	     /* frees a page although dirty bytes came with it */       \
+	X(TAKE_BACK_TOUCHED)	     /* frees a page although it was read meanwhile */          \
+	X(TAKE_BACK_DEMANDED)	     /* a fault leaves the page speculative */                  \
+	X(TAKE_BACK_OTHER_SUBTREE)   /* takes pages outside of the refuser's subtree */         \
+	X(WRITE_LEAVES_SPECULATIVE)  /* a write-back does not prove use */                      \
+	X(WRITE_PARTIAL_KEEPS_STALE) /* the rest of a page's first partial write is stale */    \
+	X(WRITE_AFTER_RESET_KEPT)    /* old bytes that arrive during a reset are kept */        \
+	X(WRITE_NEW_DROPPED)	     /* new bytes that arrive during a reset are dropped */     \
+	X(RESET_KEEPS_BYTES)	     /* a reset page keeps its bytes */                         \
+	X(RESET_TOUCHED_KEEPS_BYTES) /* a page read during its reset shows old bytes */         \
+	X(RESET_FORGETS_TOUCHED)     /* a page written anew during its reset loses the bytes */ \
+	X(RESET_GIVES_BACK)	     /* a reset frees its pages */                              \
+	X(RESET_SKIPS_INACTIVE)                                                                 \
+	X(RESET_STALLED_FORGOTTEN) /* an operation behind a take back never goes on */          \
+	X(RESET_ENDS_EARLY)	   /* the last page of the range is left out */                 \
+	X(PUNCH_KEEPS_PAGES)                                                                    \
+	X(FREE_TWICE)                                                                           \
+	X(FREE_KEEPS_BYTES)	    /* the next owner sees the last one's bytes */              \
+	X(FREE_KEEPS_INDEX)	    /* the index still has the freed page */                    \
+	X(RELEASE_BEFORE_UNMAPPED)  /* the instance goes while an unmapping is in flight */     \
+	X(RELEASE_BEFORE_DELIVERED) /* the instance goes while a reply is on its way */         \
+	X(RELEASE_LEAKS_UNMAPPING)  /* pages being unmapped at the release stay owned */        \
+	X(RELEASE_FORGETS_STAKE)    /* pages of a released instance can still be taken back */  \
+	X(INTERRUPT_FORGETS_QUEUE)  /* an interrupted request stays in the queue */             \
+	X(READ_PARKED_DURING_UNMAP) /* a fault on a page being unmapped waits for it */         \
+	X(UNMAP_RUN_TOO_LONG)	    /* an unmapping covers a page that is not owned */          \
+	X(STAKE_LEAKED)		    /* an empty stake stays */                                  \
+	X(SECTION_COUNT_WRONG)	    /* a section's free pages are miscounted */                 \
+	X(REPLY_STALE_ZERO)	    /* a page with bytes is answered as zero */                 \
+	X(STEP_UNBOUNDED)	    /* an operation does everything at once */                  \
+	X(WAITERS_STARVED)	    /* parked faults wait until no operation is left */         \
+	X(COUNT)
+
+enum epc_mutant {
+#define X(name) EPC_MUTANT_##name,
+	EPC_MUTANT_LIST(X)
+#undef X
+};
+
+#ifdef EPC_MUTANTS
+#define MUTANT(epc, name) ((epc)->mutant == EPC_MUTANT_##name)
+#else
+#define MUTANT(epc, name) ((void)(epc), false)
+#endif
+
+#endif

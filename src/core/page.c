@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page descriptors: free pages, owned pages, and what they promise to those who wait. Who pays is
+ * cgroup.c's and stake.c's, why a page comes or goes is fault.c's, takeback.c's, operation.c's.
+ */
+#include "core/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+uint32_t page_pfn(const struct epc *epc, const struct epc_page *page)
+{
+	return (uint32_t)(page - epc->pages);
+}
+
+struct epc_page *page_find(const struct epc *epc, const struct epc_instance *instance,
+			   uint64_t index)
+{
+	uint32_t pfn = index_find(&instance->index, index);
+
+	return pfn == PFN_NONE ? NULL : &epc->pages[pfn];
+}
+
+struct section *page_section(struct epc *epc, uint32_t pfn)
+{
+	struct section *section = epc->sections;
+
+	while (pfn - section->first_pfn >= section->nr_pages)
+		section++;
+	return section;
+}
+
+char *page_bytes(struct epc *epc, const struct epc_page *page)
+{
+	uint32_t pfn = page_pfn(epc, page);
+	const struct section *section = page_section(epc, pfn);
+
+	if (!section->bytes)
+		return NULL;
+	return section->bytes + (size_t)(pfn - section->first_pfn) * EPC_PAGE_SIZE;
+}
+
+enum page_class page_class(const struct epc_page *page)
+{
+	if (!page->stake)
+		return CLASS_NONE;
+	if (page->stake->is_doomed || page->gives_back)
+		return CLASS_LEAVING;
+	if (!page->is_speculative)
+		return CLASS_NONE;
+	if (page->state == PAGE_UNMAPPING)
+		return CLASS_LEAVING;
+	if (page->is_filling && !MUTANT(page->stake->instance->epc, TAKE_BACK_FILLING))
+		return CLASS_LEAVING;
+	return CLASS_TAKEABLE;
+}
+
+static void takeable_add(struct epc *epc, struct epc_page *page)
+{
+	struct epc_stake *stake = page->stake;
+	uint32_t pfn = page_pfn(epc, page);
+
+	page->prev = PFN_NONE;
+	page->next = stake->takeable_head;
+	if (page->next != PFN_NONE)
+		epc->pages[page->next].prev = pfn;
+	stake->takeable_head = pfn;
+}
+
+static void takeable_remove(struct epc *epc, struct epc_page *page)
+{
+	if (page->prev != PFN_NONE)
+		epc->pages[page->prev].next = page->next;
+	else
+		page->stake->takeable_head = page->next;
+	if (page->next != PFN_NONE)
+		epc->pages[page->next].prev = page->prev;
+}
+
+void page_reclass(struct epc *epc, struct epc_page *page, enum page_class was)
+{
+	enum page_class class = page_class(page);
+
+	if (class == was)
+		return;
+	if (was == CLASS_TAKEABLE)
+		takeable_remove(epc, page);
+	if (class == CLASS_TAKEABLE)
+		takeable_add(epc, page);
+	stake_count(epc, page->stake, was, -1);
+	stake_count(epc, page->stake, class, 1);
+}
+
+/* Pages come from the section with most free pages. */
+static struct section *fullest_section(struct epc *epc)
+{
+	struct section *best = &epc->sections[0];
+
+	for (unsigned int i = 1; i < epc->nr_sections; i++) {
+		if (epc->sections[i].nr_free > best->nr_free)
+			best = &epc->sections[i];
+	}
+	return best->nr_free ? best : NULL;
+}
+
+static struct epc_page *free_take(struct epc *epc)
+{
+	struct section *section = fullest_section(epc);
+	struct epc_page *page;
+
+	if (!section)
+		return NULL;
+	if (section->free_head != PFN_NONE) {
+		page = &epc->pages[section->free_head];
+		section->free_head = page->next;
+	} else {
+		page = &epc->pages[section->next_unused++];
+	}
+	section->nr_free--;
+	epc->nr_free--;
+	return page;
+}
+
+static void free_add(struct epc *epc, struct epc_page *page)
+{
+	uint32_t pfn = page_pfn(epc, page);
+	struct section *section = page_section(epc, pfn);
+	bool has_bytes = page->has_bytes;
+
+	memset(page, 0, sizeof(*page));
+	if (MUTANT(epc, FREE_KEEPS_BYTES))
+		page->has_bytes = has_bytes;
+	page->next = section->free_head;
+	section->free_head = pfn;
+	if (!MUTANT(epc, SECTION_COUNT_WRONG))
+		section->nr_free++;
+	epc->nr_free++;
+	if (MUTANT(epc, FREE_TWICE) && pfn % 7 == 3)
+		page->next = pfn;
+}
+
+int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool is_speculative)
+{
+	struct epc_instance *instance = stake->instance;
+	struct epc_page *page = free_take(epc);
+	int error;
+
+	if (!page)
+		return -EBUSY;
+	error = index_insert(&instance->index, &epc->allocator, index, page_pfn(epc, page));
+	if (error) {
+		free_add(epc, page);
+		return error;
+	}
+	page->stake = stake;
+	page->index = index & (EPC_NR_INDICES - 1);
+	page->state = PAGE_ACTIVE;
+	page->is_filling = true;
+	page->is_speculative = is_speculative && !MUTANT(epc, CLUSTER_NOT_SPECULATIVE);
+	stake->nr_pages++;
+	instance->nr_pages++;
+	instance->nr_speculative += is_speculative;
+	epc->nr_speculative += is_speculative;
+	if (instance->nr_pages > instance->peak_pages)
+		instance->peak_pages = instance->nr_pages;
+	if (index >= instance->end_index)
+		instance->end_index = index + 1;
+	page_reclass(epc, page, CLASS_NONE);
+	return 0;
+}
+
+void page_free(struct epc *epc, struct epc_page *page)
+{
+	struct epc_stake *stake = page->stake;
+	struct epc_instance *instance = stake->instance;
+	struct epc_cgroup *cgroup = stake->cgroup;
+	enum page_class was = page_class(page);
+
+	if (was == CLASS_TAKEABLE)
+		takeable_remove(epc, page);
+	stake_count(epc, stake, was, -1);
+	instance->nr_speculative -= page->is_speculative;
+	epc->nr_speculative -= page->is_speculative;
+	instance->nr_with_bytes -= page->has_bytes;
+	instance->nr_pages--;
+	stake->nr_pages--;
+	if (!MUTANT(epc, FREE_KEEPS_INDEX))
+		index_remove(&instance->index, &epc->allocator, page->index);
+	free_add(epc, page);
+	cgroup_uncharge(epc, cgroup, 1);
+	stake_put(epc, stake);
+}
+
+void page_set_used(struct epc *epc, struct epc_page *page)
+{
+	enum page_class was = page_class(page);
+
+	if (!page->is_speculative)
+		return;
+	page->is_speculative = false;
+	page->stake->instance->nr_speculative--;
+	epc->nr_speculative--;
+	page_reclass(epc, page, was);
+}
+
+void page_drop_bytes(struct epc *epc, struct epc_page *page)
+{
+	if (MUTANT(epc, RESET_KEEPS_BYTES))
+		return;
+	page->stake->instance->nr_with_bytes -= page->has_bytes;
+	page->has_bytes = false;
+}

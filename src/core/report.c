@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Figures for people and tests. Nothing here changes anything.
+ */
+#include "core/internal.h"
+
+void epc_report(const struct epc *epc, struct epc_report *report)
+{
+	*report = (struct epc_report){
+		.nr_pages = epc->nr_pages,
+		.nr_free = epc->nr_free,
+		.nr_speculative = epc->nr_speculative,
+		.nr_instances = epc->nr_started,
+		.nr_parked = epc->nr_parked,
+		.nr_unmaps = epc->nr_unmaps,
+		.nr_faults = epc->nr_faults,
+		.nr_clusters = epc->nr_clusters,
+		.nr_refusals = epc->nr_refusals,
+		.nr_resets = epc->nr_resets,
+		.nr_taken_back = epc->nr_taken_back,
+	};
+}
+
+unsigned int epc_nr_sections(const struct epc *epc)
+{
+	return epc->nr_sections;
+}
+
+void epc_section_report(const struct epc *epc, unsigned int section,
+			struct epc_section_report *report)
+{
+	report->node = epc->sections[section].node;
+	report->nr_pages = epc->sections[section].nr_pages;
+	report->nr_free = epc->sections[section].nr_free;
+}
+
+void epc_instance_report(const struct epc_instance *instance, struct epc_instance_report *report)
+{
+	*report = (struct epc_instance_report){
+		.id = instance->id,
+		.nr_pages = instance->nr_pages,
+		.nr_speculative = instance->nr_speculative,
+		.peak_pages = instance->peak_pages,
+		.nr_pages_with_bytes = instance->nr_with_bytes,
+		.end_index = instance->end_index,
+		.nr_faults = instance->nr_faults,
+		.nr_clusters = instance->nr_clusters,
+		.nr_refusals = instance->nr_refusals,
+		.nr_resets = instance->nr_resets,
+		.last_refusal = instance->last_refusal,
+	};
+}
+
+uint64_t epc_stake_pages(const struct epc *epc, const struct epc_instance *instance,
+			 const struct epc_cgroup *cgroup)
+{
+	const struct epc_stake *stake = stake_find(epc, instance, cgroup);
+
+	return stake ? stake->nr_pages : 0;
+}
+
+void epc_page_report(const struct epc *epc, const struct epc_instance *instance, uint64_t index,
+		     struct epc_page_report *report)
+{
+	const struct epc_page *page = page_find(epc, instance, index);
+
+	*report = (struct epc_page_report){ 0 };
+	if (!page)
+		return;
+	report->is_owned = true;
+	report->is_speculative = page->is_speculative;
+	report->has_bytes = page->has_bytes;
+	report->is_unmapping = page->state == PAGE_UNMAPPING;
+	report->payer = page->stake->cgroup;
+	while (page_pfn(epc, page) - epc->sections[report->section].first_pfn >=
+	       epc->sections[report->section].nr_pages)
+		report->section++;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every invariant as code. Slow and obvious: everything is counted anew from the page descriptors
+ * and held against the counters, lists and indices that the core keeps.
+ */
+#include "core/internal.h"
+
+#define HOLDS(condition, text)       \
+	do {                         \
+		if (!(condition))    \
+			return text; \
+	} while (0)
+
+#define FOR_EACH(node, list) \
+	for (struct epc_list *node = (list)->next; node != (list); node = node->next)
+
+static const char *check_sections(const struct epc *epc)
+{
+	uint64_t nr_free = 0;
+
+	for (unsigned int i = 0; i < epc->nr_sections; i++) {
+		const struct section *section = &epc->sections[i];
+		uint32_t end = section->first_pfn + section->nr_pages;
+		uint32_t nr_listed = end - section->next_unused;
+
+		for (uint32_t pfn = section->free_head; pfn != PFN_NONE;
+		     pfn = epc->pages[pfn].next) {
+			HOLDS(pfn >= section->first_pfn && pfn < section->next_unused, "a free "
+										       "list leads "
+										       "out of its "
+										       "section");
+			HOLDS(!epc->pages[pfn].stake, "a page is free and owned");
+			HOLDS(nr_listed++ < section->nr_pages, "a free list has a loop");
+		}
+		HOLDS(nr_listed == section->nr_free, "a section's free pages are miscounted");
+		nr_free += section->nr_free;
+	}
+	HOLDS(nr_free == epc->nr_free, "the sections' free pages do not add up");
+	return NULL;
+}
+
+static void clear_tallies(const struct epc *epc)
+{
+	FOR_EACH(node, &epc->cgroups)
+	LIST_ENTRY(node, struct epc_cgroup, node)->seen = (struct tally){ 0 };
+	FOR_EACH(node, &epc->instances)
+	{
+		FOR_EACH(entry, &LIST_ENTRY(node, struct epc_instance, node)->stakes)
+		LIST_ENTRY(entry, struct epc_stake, instance_node)->seen = (struct tally){ 0 };
+	}
+}
+
+/* Every owned page is in its instance's index and in its stake's tally. */
+static const char *tally_pages(const struct epc *epc)
+{
+	uint64_t nr_owned = 0, nr_speculative = 0, nr_unmapping = 0, nr_covered = 0;
+
+	for (uint32_t pfn = 0; pfn < epc->nr_pages; pfn++) {
+		const struct epc_page *page = &epc->pages[pfn];
+		enum page_class class = page_class(page);
+
+		if (!page->stake) {
+			HOLDS(page->state == PAGE_FREE && !page->has_bytes && !page->is_speculative,
+			      "a free page is not clean");
+			continue;
+		}
+		HOLDS(page->state != PAGE_FREE, "an owned page is free");
+		HOLDS(index_find(&page->stake->instance->index, page->index) == pfn, "an owned "
+										     "page is not "
+										     "in its "
+										     "instance's "
+										     "index");
+		HOLDS(page->state == PAGE_UNMAPPING || (!page->is_reset && !page->is_touched &&
+							!page->is_written && !page->gives_back),
+		      "a page has marks of an unmapping that is over");
+		page->stake->seen.nr_pages++;
+		page->stake->seen.nr_takeable += class == CLASS_TAKEABLE;
+		page->stake->seen.nr_leaving += class == CLASS_LEAVING;
+		nr_owned++;
+		nr_speculative += page->is_speculative;
+		nr_unmapping += page->state == PAGE_UNMAPPING;
+	}
+	HOLDS(nr_owned + epc->nr_free == epc->nr_pages, "free + used is not all pages");
+	HOLDS(nr_speculative == epc->nr_speculative, "speculative pages are miscounted");
+	FOR_EACH(node, &epc->cgroups)
+	{
+		const struct epc_cgroup *cgroup = LIST_ENTRY(node, struct epc_cgroup, node);
+
+		nr_covered += cgroup->is_taking ? cgroup->unmap.count : 0;
+	}
+	FOR_EACH(node, &epc->instances)
+	{
+		const struct epc_instance *instance = LIST_ENTRY(node, struct epc_instance, node);
+
+		nr_covered += instance->is_unmapping ? instance->unmap.count : 0;
+	}
+	HOLDS(nr_covered == nr_unmapping, "a page is UNMAPPING without an unmapping");
+	return NULL;
+}
+
+static const char *check_unmap(const struct epc *epc, const struct epc_unmap *unmap, bool is_reset)
+{
+	HOLDS(unmap->count && unmap->count <= EPC_STEP_PAGES, "an unmapping is too large");
+	HOLDS(unmap->is_reset == is_reset, "an unmapping has changed its purpose");
+	for (uint64_t i = 0; i < unmap->count; i++) {
+		const struct epc_page *page = page_find(epc, unmap->instance, unmap->first + i);
+
+		HOLDS(page, "an unmapping covers a page that is not the instance's");
+		HOLDS(page->state == PAGE_UNMAPPING && page->is_reset == is_reset, "an unmapping "
+										   "covers a page "
+										   "of another "
+										   "state");
+	}
+	return NULL;
+}
+
+static const char *check_takeable_list(const struct epc *epc, const struct epc_stake *stake)
+{
+	uint64_t nr_listed = 0;
+	uint32_t prev = PFN_NONE;
+
+	if (stake->is_doomed) {
+		HOLDS(!stake->nr_takeable && stake->takeable_head == PFN_NONE, "a released "
+									       "instance has pages "
+									       "to take back");
+		return NULL;
+	}
+	for (uint32_t pfn = stake->takeable_head; pfn != PFN_NONE; pfn = epc->pages[pfn].next) {
+		const struct epc_page *page = &epc->pages[pfn];
+
+		HOLDS(page->stake == stake && page_class(page) == CLASS_TAKEABLE, "a page on the "
+										  "takeable list "
+										  "is not "
+										  "takeable");
+		HOLDS(page->prev == prev, "a takeable list is torn");
+		HOLDS(nr_listed++ < stake->nr_pages, "a takeable list has a loop");
+		prev = pfn;
+	}
+	HOLDS(nr_listed == stake->nr_takeable, "a takeable page is not on the list");
+	return NULL;
+}
+
+static const char *check_stake(const struct epc *epc, const struct epc_stake *stake)
+{
+	const struct tally *seen = &stake->seen;
+	struct epc_cgroup *cgroup = stake->cgroup;
+
+	HOLDS(stake->nr_pages, "a stake has no pages");
+	HOLDS(stake->nr_pages == seen->nr_pages, "a stake's pages are miscounted");
+	HOLDS(stake->nr_takeable == seen->nr_takeable, "a stake's takeable pages are miscounted");
+	HOLDS(stake->nr_leaving == seen->nr_leaving, "a stake's leaving pages are miscounted");
+	HOLDS(list_is_empty(&stake->takeable_node) == !stake->nr_takeable, "a stake is on its "
+									   "cgroup's takeable "
+									   "list, or is not, "
+									   "wrongly");
+	HOLDS(stake_find(epc, stake->instance, cgroup) == stake, "a stake cannot be found");
+	cgroup->seen.nr_stakes++;
+	cgroup->seen.nr_pages += seen->nr_pages;
+	cgroup->seen.nr_takeable += seen->nr_takeable;
+	cgroup->seen.nr_leaving += seen->nr_leaving;
+	return check_takeable_list(epc, stake);
+}
+
+static const char *check_operations(const struct epc_instance *instance)
+{
+	bool is_queued = !list_is_empty(&instance->operation_node);
+
+	if (instance->is_releasing) {
+		HOLDS(list_is_empty(&instance->requests), "a released instance has requests");
+		HOLDS(is_queued || instance->nr_unmaps || instance->nr_undelivered, "a release is "
+										    "forgotten");
+		return NULL;
+	}
+	HOLDS(!instance->is_stalled || instance->nr_unmaps, "an operation waits for nothing");
+	HOLDS(list_is_empty(&instance->requests) || is_queued || instance->is_unmapping ||
+		      instance->is_stalled,
+	      "an operation is forgotten");
+	return NULL;
+}
+
+static const char *check_instance(const struct epc *epc, const struct epc_instance *instance)
+{
+	uint64_t nr_pages = 0, nr_speculative = 0, nr_with_bytes = 0, nr_staked = 0;
+	const char *why;
+
+	HOLDS(index_is_valid(&instance->index), "an index is torn");
+	for (uint64_t index = index_next(&instance->index, 0, EPC_NR_INDICES - 1);
+	     index != UINT64_MAX;
+	     index = index_next(&instance->index, index + 1, EPC_NR_INDICES - 1)) {
+		const struct epc_page *page = page_find(epc, instance, index);
+
+		HOLDS(page->stake && page->stake->instance == instance && page->index == index,
+		      "an index names a page of somebody else");
+		nr_pages++;
+		nr_speculative += page->is_speculative;
+		nr_with_bytes += page->has_bytes;
+	}
+	FOR_EACH(node, &instance->stakes)
+	{
+		const struct epc_stake *stake = LIST_ENTRY(node, struct epc_stake, instance_node);
+
+		nr_staked += stake->nr_pages;
+		why = check_stake(epc, stake);
+		if (why)
+			return why;
+	}
+	HOLDS(nr_pages == instance->nr_pages && nr_pages == nr_staked, "an instance's pages are "
+								       "miscounted");
+	HOLDS(nr_speculative == instance->nr_speculative, "an instance's speculative pages are "
+							  "miscounted");
+	HOLDS(nr_with_bytes == instance->nr_with_bytes, "an instance's pages with bytes are "
+							"miscounted");
+	HOLDS(instance->peak_pages >= nr_pages, "an instance's peak is below its pages");
+	instance->cgroup->seen.nr_instances++;
+	if (instance->is_unmapping) {
+		why = check_unmap(epc, &instance->unmap, true);
+		if (why)
+			return why;
+	}
+	return check_operations(instance);
+}
+
+static const char *check_waiters(const struct epc_cgroup *cgroup)
+{
+	uint64_t nr_waiters = 0;
+
+	FOR_EACH(node, &cgroup->waiters)
+	{
+		const struct epc_request *request = LIST_ENTRY(node, struct epc_request, node);
+
+		HOLDS(request->waits_at == cgroup, "a parked request is in the wrong queue");
+		HOLDS(request->count == 1, "a cluster is parked");
+		HOLDS(cgroup_is_below(request->payer, cgroup), "a parked request waits at a limit "
+							       "that it is not under");
+		request->payer->seen.nr_payers++;
+		nr_waiters++;
+	}
+	HOLDS(nr_waiters == cgroup->nr_waiters, "a queue is miscounted");
+	HOLDS(!nr_waiters || cgroup->nr_takeable || cgroup->nr_leaving || cgroup->is_taking ||
+		      !list_is_empty(&cgroup->wake_node),
+	      "a request is parked without hope");
+	return NULL;
+}
+
+/* Children come after their parent on the list: adding up backwards is enough. */
+static const char *check_cgroups(const struct epc *epc)
+{
+	uint64_t nr_parked = 0;
+
+	FOR_EACH(node, &epc->cgroups)
+	{
+		const struct epc_cgroup *cgroup = LIST_ENTRY(node, struct epc_cgroup, node);
+		const char *why = check_waiters(cgroup);
+
+		if (why)
+			return why;
+		nr_parked += cgroup->nr_waiters;
+		if (cgroup->is_taking)
+			why = check_unmap(epc, &cgroup->unmap, false);
+		if (why)
+			return why;
+	}
+	HOLDS(nr_parked == epc->nr_parked, "parked requests are miscounted");
+	for (struct epc_list *node = epc->cgroups.prev; node != &epc->cgroups; node = node->prev) {
+		const struct epc_cgroup *cgroup = LIST_ENTRY(node, struct epc_cgroup, node);
+		const struct tally *seen = &cgroup->seen;
+		struct epc_cgroup *parent = cgroup->parent;
+
+		HOLDS(cgroup->usage_pages == seen->nr_pages, "a cgroup's usage is not its pages");
+		HOLDS(cgroup->nr_takeable == seen->nr_takeable, "takeable pages are miscounted");
+		HOLDS(cgroup->nr_leaving == seen->nr_leaving, "leaving pages are miscounted");
+		HOLDS(cgroup->nr_stakes == seen->nr_stakes, "a cgroup's stakes are miscounted");
+		HOLDS(cgroup->nr_instances == seen->nr_instances, "openers are miscounted");
+		HOLDS(cgroup->nr_children == seen->nr_children, "children are miscounted");
+		HOLDS(cgroup->nr_payers == seen->nr_payers, "payers are miscounted");
+		HOLDS(cgroup->peak_pages >= cgroup->usage_pages, "a peak is below the usage");
+		if (!parent)
+			continue;
+		HOLDS(list_is_empty(&cgroup->takeable_node) == !cgroup->nr_takeable, "a cgroup is "
+										     "on its "
+										     "parent's "
+										     "takeable "
+										     "list, or is "
+										     "not, "
+										     "wrongly");
+		parent->seen.nr_pages += seen->nr_pages;
+		parent->seen.nr_takeable += seen->nr_takeable;
+		parent->seen.nr_leaving += seen->nr_leaving;
+		parent->seen.nr_children++;
+	}
+	return NULL;
+}
+
+bool epc_is_valid(const struct epc *epc, const char **why)
+{
+	const char *found = check_sections(epc);
+
+	clear_tallies(epc);
+	if (!found)
+		found = tally_pages(epc);
+	FOR_EACH(node, &epc->instances)
+	{
+		if (!found)
+			found = check_instance(epc, LIST_ENTRY(node, struct epc_instance, node));
+	}
+	if (!found)
+		found = check_cgroups(epc);
+	if (why)
+		*why = found;
+	return !found;
+}

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Debian's QEMU with tests/guest in it: started, commanded by serial line and by QMP."""
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+from .process import Process
+from .wait import TIMEOUT_S, Timeout, wait_readable
+
+QEMU = "qemu-system-x86_64"
+MIB = 1 << 20
+
+
+class Ended(AssertionError):
+    """The VM has gone while something was wanted of it."""
+
+
+class Line:
+    """One end of a socket on which the VM and the test exchange lines.
+
+    The test listens and QEMU connects, so that nothing is lost and nothing need be waited for
+    but the connection.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(1)
+        self._socket = None
+        self._bytes = b""
+
+    def accept(self, vm, timeout=TIMEOUT_S):
+        ready = wait_readable([self._listener, vm.process.pidfd], timeout, "connection of the VM")
+        if self._listener.fileno() not in ready:
+            raise Ended(f"QEMU ended with {vm.process.wait()}: {vm.process.stderr.text()}")
+        self._socket, _ = self._listener.accept()
+
+    def send(self, line):
+        self._socket.sendall(line.encode() + b"\n")
+
+    def receive(self, timeout=TIMEOUT_S):
+        """The next line; Ended when there will be none."""
+        end = time.monotonic() + timeout
+        while b"\n" not in self._bytes:
+            wait_readable([self._socket], max(0, end - time.monotonic()), "line of the VM")
+            try:
+                part = self._socket.recv(65536)
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                raise Ended("the VM closed the line")
+            self._bytes += part
+        line, _, self._bytes = self._bytes.partition(b"\n")
+        return line.decode(errors="backslashreplace").rstrip("\r")
+
+    def close(self):
+        self._listener.close()
+        if self._socket:
+            self._socket.close()
+        Path(self.path).unlink(missing_ok=True)
+
+
+class Qmp:
+    """The monitor, in its JSON."""
+
+    def __init__(self, line):
+        self._line = line
+        self.events = []
+
+    def start(self, timeout=TIMEOUT_S):
+        greeting = json.loads(self._line.receive(timeout))
+        assert "QMP" in greeting, greeting
+        self.execute("qmp_capabilities", timeout=timeout)
+
+    def send(self, name, **arguments):
+        self._line.send(json.dumps({"execute": name, "arguments": arguments}))
+
+    def execute(self, name, timeout=TIMEOUT_S, **arguments):
+        self.send(name, **arguments)
+        while True:
+            message = json.loads(self._line.receive(timeout))
+            if "event" in message:
+                self.events.append(message)
+            elif "return" in message:
+                return message["return"]
+            else:
+                raise AssertionError(f"{name}: {message['error']}")
+
+    def wait_event(self, name, timeout=TIMEOUT_S):
+        """The first event of that name that was not waited for yet."""
+        end = time.monotonic() + timeout
+        while True:
+            for index, event in enumerate(self.events):
+                if event["event"] == name:
+                    del self.events[: index + 1]
+                    return event
+            message = json.loads(self._line.receive(max(0, end - time.monotonic())))
+            if "event" in message:
+                self.events.append(message)
+
+
+class Vm:
+    """sections: a list of (bytes, node). numa: give the guest one NUMA node for each node named.
+
+    launch() starts QEMU; boot() waits until the guest is ready and tells it where its EPC is.
+    """
+
+    def __init__(self, build, daemon, sections, directory, cgroup=None, prealloc=False, smp=1,
+                 numa=False, options=()):
+        self.build = build
+        self.daemon = daemon
+        self.sections = sections
+        self.cgroup = cgroup
+        self.directory = directory
+        self.prealloc = prealloc
+        self.smp = smp
+        self.numa = numa
+        self.options = options
+        self.process = None
+        self._serial = Line(directory / "serial")
+        self._monitor = Line(directory / "qmp")
+        self.qmp = Qmp(self._monitor)
+
+    def _arguments(self):
+        machine = "q35"
+        arguments = []
+        for index, (size, node) in enumerate(self.sections):
+            machine += f",sgx-epc.{index}.memdev=e{index},sgx-epc.{index}.node={node}"
+            arguments += ["-object", f"memory-backend-epc,id=e{index},size={size}"
+                          + (",prealloc=on" if self.prealloc else "")]
+        if self.numa:
+            nodes = sorted({node for _, node in self.sections})
+            for node in nodes:
+                arguments += ["-object", f"memory-backend-ram,id=r{node},size=64M",
+                              "-numa", f"node,nodeid={node},memdev=r{node},cpus={node}"]
+        ram = 64 * len({node for _, node in self.sections}) if self.numa else 128
+        return ["-accel", "tcg", "-nodefaults", "-display", "none", "-m", f"{ram}",
+                "-smp", f"{self.smp}", *arguments, "-M", machine,
+                "-kernel", self.build / "tests/guest/guest.elf",
+                "-chardev", f"socket,id=serial,path={self._serial.path}", "-serial", "chardev:serial",
+                "-chardev", f"socket,id=qmp,path={self._monitor.path}",
+                "-mon", "chardev=qmp,mode=control", *self.options]
+
+    def launch(self):
+        self.process = Process(
+            [self.build / "tests/client/withdev", self.daemon.run_dir, "--", QEMU,
+             *self._arguments()], cgroup=self.cgroup, cwd=self.directory)
+        return self
+
+    def boot(self, timeout=TIMEOUT_S):
+        self._serial.accept(self, timeout)
+        self._monitor.accept(self, timeout)
+        try:
+            self.qmp.start(timeout)
+            self.wait_guest(timeout)
+        except Ended:
+            raise Ended(f"QEMU ended with {self.process.wait()}: "
+                        f"{self.process.stderr.text()}") from None
+        return self
+
+    def wait_guest(self, timeout=TIMEOUT_S):
+        """Waits for the guest's first line and tells it its sections."""
+        line = self._serial.receive(timeout)
+        assert line == "guest: ready", line
+        devices = [device["data"] for device in self.qmp.execute("query-memory-devices", timeout)
+                   if device["type"] == "sgx-epc"]
+        devices.sort(key=lambda device: device["memaddr"])
+        assert [device["size"] for device in devices] == [size for size, _ in self.sections]
+        for index, device in enumerate(devices):
+            answer = self.command(f"map {index} {device['memaddr']} {device['size']}")
+            assert answer.startswith(f"mapped {index}: {device['size'] // 4096} pages"), answer
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def nr_pages(self, section):
+        return self.sections[section][0] // 4096
+
+    def send(self, command):
+        self._serial.send(command)
+
+    def receive(self, timeout=TIMEOUT_S):
+        return self._serial.receive(timeout)
+
+    def command(self, command, timeout=TIMEOUT_S):
+        """A command to the guest; its answer. Ended when the VM dies of it."""
+        self.send(command)
+        return self.receive(timeout)
+
+    def write(self, section, first, last, seed=1):
+        self._do(f"write {section} {first} {last} {seed}",
+                 f"wrote {section} {first} {last} {seed}")
+
+    def verify(self, section, first, last, seed=1):
+        self._do(f"verify {section} {first} {last} {seed}",
+                 f"verified {section} {first} {last} {seed}")
+
+    def zero(self, section, first, last):
+        self._do(f"zero {section} {first} {last}", f"clean {section} {first} {last}")
+
+    def touch(self, section, first, last):
+        self._do(f"touch {section} {first} {last}", f"touched {section} {first} {last}")
+
+    def _do(self, command, wanted):
+        answer = self.command(command)
+        assert answer == wanted, f"{command!r}: {answer!r}"
+
+    def reset(self, timeout=TIMEOUT_S):
+        """system_reset, until the guest is there again."""
+        self.qmp.execute("system_reset", timeout)
+        self.wait_guest(timeout)
+
+    def quit(self, timeout=TIMEOUT_S):
+        """QMP's quit; QEMU's exit code."""
+        self.qmp.send("quit")
+        return self.process.wait(timeout)
+
+    def kill(self):
+        return self.process.kill()
+
+    def wait(self, timeout=TIMEOUT_S):
+        return self.process.wait(timeout)
+
+    def close(self):
+        self._serial.close()
+        self._monitor.close()

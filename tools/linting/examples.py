@@ -23,6 +23,8 @@ BAD = [
     ("layering", "src/front/a.c", SPDX + '#include "core/list.h" /* HERE */\n'),
     ("layering", "src/front/a.c", SPDX + '#include "daemon.h" /* HERE */\n'),
     ("layering", "src/front/a.c", SPDX + '#include "front/b.c" /* HERE */\n'),
+    ("layering", "bench/a.c", SPDX + '#include "front/misc.h" /* HERE */\n'),
+    ("layering", "tests/client/a.c", SPDX + '#include "base/log.h" /* HERE */\n'),
     ("banned-call", "src/ctl/a.c", SPDX + "int f(void)\n{\n\treturn sprintf(b, c); /* HERE */\n}\n"),
     ("banned-call", "tests/unit/a.c", SPDX + "void f(void)\n{\n\tusleep (5); /* HERE */\n}\n"),
     ("banned-call", "bench/a.c", SPDX + "int f(void)\n{\n\treturn atoi(b) + system(c); /* HERE */\n}\n"),
@@ -63,6 +65,7 @@ GOOD = [
     ("src/core/a.c", SPDX + '#include "core/epc.h"\n#include <errno.h>\n#include <string.h>\n'),
     ("src/front/a.c", SPDX + '#include "base/log.h"\n#include "core/epc.h"\n#include <fuse_lowlevel.h>\n'),
     ("tests/unit/a.c", SPDX + '#include "core/list.h"\n#include "a.h"\n'),
+    ("bench/a.c", SPDX + '#include "core/epc.h"\n#include "b.h"\n'),
     ("src/core/a.c", SPDX + "/* malloc(3), errno */\nvoid f(struct epc *e)\n{\n"
      "\te->allocator.free_fn(e);\n\te->free(x);\n\te.time(y);\n}\n"),
     ("src/ctl/a.c", SPDX + 'const char *f(void)\n{\n\treturn "system(x) sleep(1)";\n}\n'),
@@ -92,6 +95,7 @@ AROUND = {
     "src/front/meson.build": HASH + "lib = ['a.c', 'main.c']\n",
     "src/ctl/meson.build": HASH + "lib = ['a.c']\n",
     "tests/unit/meson.build": HASH + "lib = ['a.c']\n",
+    "tests/client/meson.build": HASH + "lib = ['a.c']\n",
     "bench/meson.build": HASH + "lib = ['a.c']\n",
 }
 

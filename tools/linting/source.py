@@ -25,14 +25,14 @@ class Finding:
 
 
 class Source:
-    """One file. room is the part of the path that layering knows: src/core, tests, bench, tools."""
+    """One file. room is the part of the path that layering knows: src/core, tests/e2e, bench."""
 
     def __init__(self, path, text):
         self.path = path
         self.text = text
         self.lines = text.split("\n")
         parts = path.split("/")
-        self.room = "/".join(parts[:2]) if parts[0] == "src" else parts[0]
+        self.room = "/".join(parts[:2]) if parts[0] in ("src", "tests") else parts[0]
         self.suffix = os.path.splitext(path)[1]
         self.is_c = self.suffix in (".c", ".h")
         first = self.lines[0]

@@ -197,8 +197,7 @@ static void check_run(struct command *command, void (*work)(void *context), cons
 		result_write(0, command, word);
 	else
 		printf("bad page %" PRIu64 " offset %" PRIu64 ": got 0x%016" PRIx64 " want "
-										    "0x%016" PRIx64
-		       "\n",
+		       "0x%016" PRIx64 "\n",
 		       check.difference.page, check.difference.offset, check.difference.got,
 		       check.difference.want);
 }

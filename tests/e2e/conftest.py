@@ -17,6 +17,7 @@ LIMIT_S = 150.0
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): how long the test may take at most")
+    config.addinivalue_line("markers", "no_tsan: not run with the daemon under ThreadSanitizer")
     # Clients that die of SIGBUS are part of the tests; their memory is of no use to anybody.
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

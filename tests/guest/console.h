@@ -31,7 +31,7 @@ void console_write(const char *text);
 void console_write_number(uint64_t number);
 void console_write_hex(uint64_t number);
 
-/* Called by boot.S: the serial line's interrupt only wakes the processor, an exception is the end. */
+/* boot.S calls it: the serial line's interrupt only wakes the processor, an exception ends all. */
 void interrupt_handle(const struct interrupt_frame *frame);
 
 #endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon of a run, and how its parent and it learn of each other's death.
+ *
+ * A daemon that is killed while the kernel works for it (an unmapping that waits for its clients)
+ * keeps that one thread, its process does not become waitable and its descriptors stay open: no
+ * SIGCHLD, no pidfd, no end of file tells of it, and its clients hang until somebody aborts the
+ * connection. So the daemon has a watcher thread with a descriptor table of its own, which is in no
+ * such call and dies at once: with it goes the only writing end of the `alive` pipe. In the other
+ * direction the watcher sees the end of the `lifeline` pipe when the parent dies, and ends
+ * everything.
+ */
+#include "front/run_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+struct watcher {
+	const struct run *run;
+	int alive_fd;	 /* writing end, never written to */
+	int lifeline_fd; /* reading end */
+	int error;	 /* of the start */
+	sem_t started;
+};
+
+/* The parent was killed: nothing of the run may stay, and nobody is left to see to it but us. */
+static void run_is_orphaned(const struct run *run)
+{
+	struct run_cgroup cgroup = run->cgroup; /* our table, our copies */
+	uint64_t deadline_ns = run_deadline_ns(RUN_END_MS);
+
+	run_cgroup_kill(&cgroup);
+	run_kill_namespace(run->namespace_name, 0);
+	run_cgroup_remove(&cgroup, RUN_END_MS);
+	kill(getpid(), SIGTERM);
+	while (run_remaining_ms(deadline_ns) > 0)
+		poll(NULL, 0, run_remaining_ms(deadline_ns)); /* ends with the process */
+	run_kill_namespace(run->namespace_name, 0);
+	run_mount_abort(run_mount_minor());
+	_exit(1);
+}
+
+static void *watcher_main(void *argument)
+{
+	struct watcher *watcher = argument;
+	const struct run *run = watcher->run;
+	struct pollfd lifeline = { .fd = watcher->lifeline_fd, .events = POLLIN };
+	int kept[] = { watcher->alive_fd,    watcher->lifeline_fd, run->cgroup.parent_fd,
+		       run->cgroup.dir_fd,   run->cgroup.procs_fd, run->cgroup.kill_fd,
+		       run->cgroup.events_fd };
+
+	if (unshare(CLONE_FILES))
+		watcher->error = -errno;
+	else
+		run_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
+	sem_post(&watcher->started); /* the watcher is not ours to touch any more */
+	if (lifeline.fd < 0)
+		return NULL;
+	while (poll(&lifeline, 1, -1) < 0 && errno == EINTR)
+		;
+	run_is_orphaned(run);
+	return NULL;
+}
+
+/* Returns with the watcher running on its own descriptors, ours closed. */
+static int watcher_start(const struct run *run, int alive_fd, int lifeline_fd)
+{
+	struct watcher watcher = {
+		.run = run,
+		.alive_fd = alive_fd,
+		.lifeline_fd = lifeline_fd,
+	};
+	pthread_t thread;
+	int error;
+
+	sem_init(&watcher.started, 0, 0);
+	error = -pthread_create(&thread, NULL, watcher_main, &watcher);
+	if (!error) {
+		while (sem_wait(&watcher.started))
+			;
+		pthread_detach(thread);
+		error = watcher.error;
+	}
+	sem_destroy(&watcher.started);
+	return error;
+}
+
+/* No terminal, no output but the log: the command's own are not held open by us. */
+static int stdio_leave(void)
+{
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null_fd < 0)
+		return -errno;
+	dup2(null_fd, STDIN_FILENO);
+	dup2(null_fd, STDOUT_FILENO);
+	close(null_fd);
+	return setsid() < 0 ? -errno : 0;
+}
+
+static _Noreturn void daemon_process(struct run *run, int ready_fd, int alive_fd, int lifeline_fd)
+{
+	const struct run_cgroup *cgroup = &run->cgroup;
+	int kept[] = { ready_fd,       alive_fd,	 lifeline_fd,	  cgroup->parent_fd,
+		       cgroup->dir_fd, cgroup->procs_fd, cgroup->kill_fd, cgroup->events_fd };
+	int error = stdio_leave();
+
+	run_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
+	if (!error)
+		error = watcher_start(run, alive_fd, lifeline_fd);
+	if (error) {
+		log_error("run: cannot start the daemon: %s; see whether threads and open files "
+			  "are limited here (ulimit -u, -n)",
+			  strerror(-error));
+		exit(RUN_EXIT_SETUP);
+	}
+	run_close_all_but(&ready_fd, 1);
+	pthread_sigmask(SIG_SETMASK, &run->saved_signals, NULL);
+	exit(daemon_main(&run->daemon_options, ready_fd));
+}
+
+/* Its own line on stderr has said why; we only know that it did not get ready. */
+static int daemon_not_ready(struct run *run)
+{
+	uint64_t deadline_ns = run_deadline_ns(RUN_END_MS);
+
+	run->is_ending = true;
+	while (!run->daemon.is_gone && run_wait(run, -1, deadline_ns))
+		;
+	if (!run->daemon.is_gone || run->daemon.status != RUN_EXIT_SETUP << 8)
+		log_error("run: the daemon did not start; `epcd run --debug` says more");
+	return RUN_EXIT_SETUP;
+}
+
+static int daemon_wait_ready(struct run *run, int ready_fd)
+{
+	for (;;) {
+		unsigned int events = run_wait(run, ready_fd, 0);
+		char byte;
+
+		if (events & RUN_EVENT_FD) {
+			if (read(ready_fd, &byte, 1) != 1)
+				return daemon_not_ready(run);
+			run->mount_minor = run_mount_minor();
+			return 0;
+		}
+		if (events & RUN_EVENT_DAEMON)
+			return daemon_not_ready(run);
+		if (events & RUN_EVENT_SIGNAL)
+			return 128 + run->last_signal;
+	}
+}
+
+static void pipe_close(int ends[2])
+{
+	for (unsigned int i = 0; i < 2; i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
+}
+
+int run_daemon_start(struct run *run)
+{
+	int ready[2] = { -1, -1 }, alive[2] = { -1, -1 }, lifeline[2] = { -1, -1 };
+	int code = RUN_EXIT_SETUP;
+	pid_t pid = -1;
+
+	if (!pipe2(ready, O_CLOEXEC) && !pipe2(alive, O_CLOEXEC) && !pipe2(lifeline, O_CLOEXEC))
+		pid = fork();
+	if (pid == 0)
+		daemon_process(run, ready[1], alive[1], lifeline[0]);
+	if (pid < 0) {
+		log_error("run: cannot start the daemon: %m; see whether processes and open files "
+			  "are limited here (ulimit -u, -n)");
+		pipe_close(ready);
+		pipe_close(alive);
+		pipe_close(lifeline);
+		return code;
+	}
+	run_child_init(&run->daemon, pid);
+	run->has_children = true;
+	close(ready[1]);
+	close(alive[1]);
+	close(lifeline[0]);
+	run->alive_fd = alive[0];
+	run->lifeline_fd = lifeline[1];
+	code = daemon_wait_ready(run, ready[0]);
+	close(ready[0]);
+	return code;
+}

@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "core/epc.h"
+#include "front/pool.h"
 
 #define NR_DEEP 4u
 #define NR_CLUSTER_PAGES 256u
@@ -40,6 +41,7 @@ struct call {
 
 /* The EPC, the cgroup that pays, and the clock that the core is told. */
 struct measure {
+	struct pool *pool; /* the daemon's own */
 	struct epc *epc;
 	struct epc_cgroup *payer;
 	uint64_t tick_ns;
@@ -64,19 +66,6 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static void *memory_alloc(void *context, size_t size)
-{
-	(void)context;
-	return calloc(1, size);
-}
-
-static void memory_free(void *context, void *memory, size_t size)
-{
-	(void)context;
-	(void)size;
-	free(memory);
-}
-
 static int cgroups_new(struct measure *measure)
 {
 	measure->payer = epc_cgroup_root(measure->epc);
@@ -95,23 +84,32 @@ static int measure_init(struct measure *measure, uint64_t nr_pages)
 	struct epc_config config = {
 		.sections = &section,
 		.nr_sections = 1,
-		.allocator = { .alloc_fn = memory_alloc, .free_fn = memory_free },
 	};
 	int error;
 
 	memset(measure, 0, sizeof(*measure));
-	error = epc_new(&config, &measure->epc);
+	error = pool_new(&measure->pool);
 	if (error != 0)
 		return error;
+	config.allocator = pool_allocator(measure->pool);
+	error = epc_new(&config, &measure->epc);
+	if (error != 0)
+		goto free_pool;
 	error = cgroups_new(measure);
 	if (error != 0)
-		epc_free(measure->epc);
+		goto free_epc;
+	return 0;
+free_epc:
+	epc_free(measure->epc);
+free_pool:
+	pool_free(measure->pool);
 	return error;
 }
 
 static void measure_fini(struct measure *measure)
 {
 	epc_free(measure->epc);
+	pool_free(measure->pool);
 }
 
 /* As the caller must after each call. */

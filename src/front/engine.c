@@ -7,6 +7,7 @@
  * came meanwhile.
  */
 #include "front/engine.h"
+#include "front/pool.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +22,7 @@
 struct engine {
 	pthread_mutex_t turn;
 	pthread_mutex_t lock;
+	struct pool *pool; /* the core's memory, under lock */
 	struct epc *epc;
 	const struct engine_ops *ops;
 	void *context;
@@ -77,6 +79,7 @@ static struct epc_list *queue_take(struct epc_list *head)
 		return NULL;
 	head->next = node->next;
 	node->next->prev = head;
+	queue_init(node); /* as the core gave it */
 	return node;
 }
 
@@ -120,19 +123,6 @@ static void sections_unmap(struct engine *engine)
 			       (size_t)engine->sections[i].nr_pages * EPC_PAGE_SIZE);
 }
 
-static void *allocate(void *context, size_t size)
-{
-	(void)context;
-	return calloc(1, size);
-}
-
-static void deallocate(void *context, void *memory, size_t size)
-{
-	(void)context;
-	(void)size;
-	free(memory);
-}
-
 static void locks_init(struct engine *engine)
 {
 	pthread_mutex_init(&engine->turn, NULL);
@@ -156,10 +146,7 @@ static void locks_fini(struct engine *engine)
 int engine_new(const struct epc_section_config *sections, unsigned int nr_sections,
 	       const struct engine_ops *ops, void *context, struct engine **engine)
 {
-	struct epc_config config = {
-		.nr_sections = nr_sections,
-		.allocator = { .alloc_fn = allocate, .free_fn = deallocate },
-	};
+	struct epc_config config = { .nr_sections = nr_sections };
 	struct engine *new;
 	int error;
 
@@ -177,10 +164,14 @@ int engine_new(const struct epc_section_config *sections, unsigned int nr_sectio
 	}
 	queue_init(&new->unmaps);
 	locks_init(new);
+	error = pool_new(&new->pool);
+	if (error)
+		goto free_engine;
 	error = sections_map(new);
 	if (error)
 		goto free_engine;
 	config.sections = new->sections;
+	config.allocator = pool_allocator(new->pool);
 	error = epc_new(&config, &new->epc);
 	if (error)
 		goto free_engine;
@@ -188,6 +179,7 @@ int engine_new(const struct epc_section_config *sections, unsigned int nr_sectio
 	return 0;
 free_engine:
 	sections_unmap(new);
+	pool_free(new->pool);
 	locks_fini(new);
 	free(new);
 	return error;
@@ -199,6 +191,7 @@ void engine_free(struct engine *engine)
 		return;
 	epc_free(engine->epc);
 	sections_unmap(engine);
+	pool_free(engine->pool);
 	locks_fini(engine);
 	free(engine);
 }

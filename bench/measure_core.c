@@ -16,6 +16,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +25,6 @@
 #include <time.h>
 
 #include "core/epc.h"
-#include "front/pool.h"
 
 #define NR_DEEP 4u
 #define NR_CLUSTER_PAGES 256u
@@ -41,7 +42,6 @@ struct call {
 
 /* The EPC, the cgroup that pays, and the clock that the core is told. */
 struct measure {
-	struct pool *pool; /* the daemon's own */
 	struct epc *epc;
 	struct epc_cgroup *payer;
 	uint64_t tick_ns;
@@ -66,6 +66,19 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
+static void *memory_alloc(void *context, size_t size)
+{
+	(void)context;
+	return calloc(1, size);
+}
+
+static void memory_free(void *context, void *memory, size_t size)
+{
+	(void)context;
+	(void)size;
+	free(memory);
+}
+
 static int cgroups_new(struct measure *measure)
 {
 	measure->payer = epc_cgroup_root(measure->epc);
@@ -84,32 +97,23 @@ static int measure_init(struct measure *measure, uint64_t nr_pages)
 	struct epc_config config = {
 		.sections = &section,
 		.nr_sections = 1,
+		.allocator = { .alloc_fn = memory_alloc, .free_fn = memory_free },
 	};
 	int error;
 
 	memset(measure, 0, sizeof(*measure));
-	error = pool_new(&measure->pool);
-	if (error != 0)
-		return error;
-	config.allocator = pool_allocator(measure->pool);
 	error = epc_new(&config, &measure->epc);
 	if (error != 0)
-		goto free_pool;
+		return error;
 	error = cgroups_new(measure);
 	if (error != 0)
-		goto free_epc;
-	return 0;
-free_epc:
-	epc_free(measure->epc);
-free_pool:
-	pool_free(measure->pool);
+		epc_free(measure->epc);
 	return error;
 }
 
 static void measure_fini(struct measure *measure)
 {
 	epc_free(measure->epc);
-	pool_free(measure->pool);
 }
 
 /* As the caller must after each call. */
@@ -335,6 +339,9 @@ int main(int argc, char **argv)
 	char *end = NULL;
 	uint64_t nr_pages = argc == 3 ? strtoull(argv[2], &end, 10) : 0;
 
+	/* As the daemon's pool: what was freed is kept, not given back inside a call. */
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	if (argc != 3 || *end != '\0' || nr_pages == 0) {
 		fputs("usage: measure_core VERB PAGES\n", stderr);
 		return 2;

@@ -105,13 +105,15 @@ class Qmp:
 class Vm:
     """sections: a list of (bytes, node). numa: give the guest one NUMA node for each node named.
 
+    prefix: the command that QEMU is an argument of, which puts /dev/sgx_vepc in its place. If it
+    does not end as exec, pid is not QEMU's.
     launch() starts QEMU; boot() waits until the guest is ready and tells it where its EPC is.
     """
 
-    def __init__(self, build, daemon, sections, directory, cgroup=None, prealloc=False, smp=1,
+    def __init__(self, build, prefix, sections, directory, cgroup=None, prealloc=False, smp=1,
                  numa=False, options=()):
         self.build = build
-        self.daemon = daemon
+        self.prefix = prefix
         self.sections = sections
         self.cgroup = cgroup
         self.directory = directory
@@ -145,9 +147,8 @@ class Vm:
                 "-mon", "chardev=qmp,mode=control", *self.options]
 
     def launch(self):
-        self.process = Process(
-            [self.build / "tests/client/withdev", self.daemon.run_dir, "--", QEMU,
-             *self._arguments()], cgroup=self.cgroup, cwd=self.directory)
+        self.process = Process([*self.prefix, QEMU, *self._arguments()], cgroup=self.cgroup,
+                               cwd=self.directory)
         return self
 
     def boot(self, timeout=TIMEOUT_S):

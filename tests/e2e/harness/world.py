@@ -85,11 +85,16 @@ class World:
         return client
 
     def vm(self, daemon, sections, boots=True, **options):
-        """A VM whose guest is ready; boots=False: only started."""
+        """A VM whose guest is ready; boots=False: only started.
+
+        Its EPC comes from daemon, or from what prefix (see harness.vm) starts.
+        """
+        prefix = options.pop("prefix", None) or [self.build / "tests/client/withdev",
+                                                 daemon.run_dir, "--"]
         directory = self.directory / f"vm{next(self._names)}"
         directory.mkdir()
         options.setdefault("cgroup", self.top())
-        vm = Vm(self.build, daemon, sections, directory, **options)
+        vm = Vm(self.build, prefix, sections, directory, **options)
         self.vms.append(vm)
         vm.launch()
         self._record(vm.process)

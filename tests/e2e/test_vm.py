@@ -81,6 +81,23 @@ def test_system_reset(epcd, cgroup, vm, prealloc):
     assert machine.quit() == 0
 
 
+def test_reset_under_four_processors(epcd, cgroup, vm):
+    """Goal: a reset in the middle of faults. Method: four vCPUs write and verify; reset; look."""
+    daemon = epcd("--epc", "8M@0")
+    group = cgroup()
+    machine = vm(daemon, [(2 * MIB, 0), (2 * MIB, 0)], cgroup=group, smp=4)
+    assert machine.command("hammer 0 0 511 1 4 20") == "hammering"
+    assert machine.receive() == "hammered 0 0 511 1 4 20"
+    for section in (0, 1):
+        # So many rounds that they do not end by themselves.
+        assert machine.command(f"hammer {section} 0 511 1 4 1000000000") == "hammering"
+        machine.reset()
+        machine.zero(section, 0, 511)
+    assert daemon.history("refused") == []
+    assert machine.quit() == 0
+    daemon.wait_all_free()
+
+
 def test_sigkill_returns_every_page(world, epcd, cgroup, vm):
     """Goal: a killed VM leaves nothing. Method: SIGKILL with dirty pages; figures, epcctl."""
     daemon = epcd("--epc", "8M@0")

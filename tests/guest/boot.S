@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's way from the PVH entry (32 bits, no paging) to guest_main() in long mode, and the
- * stubs through which interrupts and exceptions reach C. What they do is decided in console.c.
+ * The guest's way from the PVH entry (32 bits, no paging) to guest_main() in long mode, that of the
+ * other processors to smp_main(), and the stubs through which interrupts and exceptions reach C.
+ * What is done there is decided in C.
  *
  * The first 64 GiB are identity mapped with pages of 2 MiB: that holds the RAM, the devices and
  * the EPC, which QEMU puts at 4 GiB when RAM is small.
@@ -16,6 +17,9 @@
 #define EFER_LME 0x100
 #define CODE64_SELECTOR 0x8
 #define DATA_SELECTOR 0x10
+#define PROCESSOR_CODE 0x8000	/* smp.c copies there */
+#define NR_PROCESSORS_MAX 16	/* besides the first; smp.h says the same */
+#define STACK_SHIFT 13
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
 	.section .note.pvh, "a", @note
@@ -91,6 +95,57 @@ long_mode:
 	jmp	3b
 
 /*
+ * Where the other processors begin, in real mode: smp.c copies what is between processor_code and
+ * processor_code_end to PROCESSOR_CODE, a page below 1 MiB. Straight to long mode, with the same
+ * page tables; then each draws its number and takes its stack.
+ */
+	.section .rodata
+	.globl	processor_code, processor_code_end
+	.code16
+processor_code:
+	cli
+	xorw	%ax, %ax
+	movw	%ax, %ds
+	movl	%cr4, %eax
+	orl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$page_root, %eax
+	movl	%eax, %cr3
+	movl	$MSR_EFER, %ecx
+	rdmsr
+	orl	$EFER_LME, %eax
+	wrmsr
+	lgdtl	PROCESSOR_CODE + (processor_descriptors - processor_code)
+	movl	%cr0, %eax
+	orl	$CR0_PE_PG, %eax
+	movl	%eax, %cr0
+	ljmpl	$CODE64_SELECTOR, $processor_long_mode
+processor_descriptors:
+	.word	descriptors_end - descriptors - 1
+	.long	descriptors
+processor_code_end:
+
+	.text
+	.code64
+processor_long_mode:
+	movl	$DATA_SELECTOR, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %ss
+	movl	$1, %edi
+	lock xaddl %edi, smp_nr_begun
+	cmpl	$NR_PROCESSORS_MAX, %edi
+	jae	4f
+	movl	%edi, %eax
+	shll	$STACK_SHIFT, %eax
+	addl	$(processor_stacks + (1 << STACK_SHIFT)), %eax
+	movl	%eax, %esp
+	call	smp_main
+4:	cli
+	hlt
+	jmp	4b
+
+/*
  * One stub of 16 bytes for each vector; the processor pushes an error code for some of them, the
  * stub pushes a zero for the others, so that C sees one frame: vector, error, rip, cs, rflags.
  */
@@ -157,5 +212,7 @@ page_directories:
 	.balign	16
 	.skip	16384
 stack_top:
+processor_stacks:
+	.skip	NR_PROCESSORS_MAX << STACK_SHIFT
 
 	.section .note.GNU-stack, "", @progbits

@@ -8,12 +8,15 @@
  *   verify N FIRST LAST SEED     verified N FIRST LAST SEED | bad page P offset O: got X want Y
  *   zero N FIRST LAST            clean N FIRST LAST | bad page ...
  *   touch N FIRST LAST           touched N FIRST LAST
+ *   hammer N FIRST LAST SEED CPUS ROUNDS   "hammering", then hammered N FIRST ... | bad page ...
+ *                                (CPUS processors write and verify the pages, ROUNDS times)
  *
  * N is the number of a section, FIRST and LAST are pages of it, LAST included. Anything else is
  * answered with "error: ...". How pages are filled is pattern.c's.
  */
 #include "console.h"
 #include "pattern.h"
+#include "smp.h"
 
 #define NR_SECTIONS_MAX 8u
 #define NR_WORDS_MAX 8u
@@ -229,9 +232,67 @@ static void touch_run(const struct command *command)
 	answer_write("touched", command);
 }
 
+struct hammer {
+	struct pattern_range range;
+	uint64_t seed;
+	uint64_t nr_rounds;
+	uint64_t nr_processors;
+	struct pattern_difference differences[SMP_NR_PROCESSORS_MAX + 1];
+	bool differs[SMP_NR_PROCESSORS_MAX + 1];
+};
+
+/* One processor's share: every nr_processors'th page. */
+static void hammer_share(void *context, uint32_t number)
+{
+	struct hammer *hammer = context;
+	struct pattern_range page = hammer->range;
+
+	for (uint64_t i = 0; i < hammer->nr_rounds; i++) {
+		for (uint64_t index = hammer->range.first + number; index <= hammer->range.last;
+		     index += hammer->nr_processors) {
+			page.first = index;
+			page.last = index;
+			pattern_write(&page, hammer->seed + i);
+			if (!pattern_verify(&page, hammer->seed + i,
+					    &hammer->differences[number])) {
+				hammer->differs[number] = true;
+				return;
+			}
+		}
+	}
+}
+
+static void hammer_run(const struct command *command)
+{
+	struct hammer hammer;
+
+	if (!command_range(command, &hammer.range))
+		return;
+	hammer.seed = command->numbers[4];
+	hammer.nr_processors = command->numbers[5];
+	hammer.nr_rounds = command->numbers[6];
+	if (!hammer.nr_processors || hammer.nr_processors > SMP_NR_PROCESSORS_MAX + 1) {
+		error_write("not so many processors");
+		return;
+	}
+	for (uint32_t i = 0; i < hammer.nr_processors; i++)
+		hammer.differs[i] = false;
+	smp_begin((uint32_t)hammer.nr_processors - 1, hammer_share, &hammer);
+	console_write("hammering\n");
+	smp_finish();
+	for (uint32_t i = 0; i < hammer.nr_processors; i++) {
+		if (hammer.differs[i]) {
+			difference_write(&hammer.differences[i]);
+			return;
+		}
+	}
+	answer_write("hammered", command);
+}
+
 static const struct verb verbs[] = {
 	{ "hello", 1, hello_run },   { "map", 4, map_run },   { "write", 5, write_run },
 	{ "verify", 5, verify_run }, { "zero", 4, zero_run }, { "touch", 4, touch_run },
+	{ "hammer", 7, hammer_run },
 };
 
 static void command_run(struct command *command)

@@ -143,6 +143,23 @@ char *text_escape_string_new(const char *string)
 	return text_escape_new(string, strlen(string));
 }
 
+char *text_show_new(const char *string)
+{
+	char *out = text_escape_string_new(string);
+	char *to = out;
+
+	if (!out)
+		return NULL;
+	/* Two backslashes in a row are one of the string's, whatever else is escaped has one. */
+	for (const char *from = out; *from; from++) {
+		*to++ = *from;
+		if (from[0] == '\\' && from[1] == '\\')
+			from++;
+	}
+	*to = '\0';
+	return out;
+}
+
 char *text_to_utf8_new(const void *bytes, size_t size)
 {
 	const unsigned char *at = bytes;

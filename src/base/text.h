@@ -25,6 +25,12 @@ char *text_escape_new(const void *bytes, size_t size);
 char *text_escape_string_new(const char *string);
 
 /*
+ * For a string that ought to be escaped already: as text_escape_new(), but backslashes stay as
+ * they are, so that nothing is escaped twice. A new string that the caller frees; NULL: no memory.
+ */
+char *text_show_new(const char *string);
+
+/*
  * For JSON, whose writer escapes control characters itself: bytes that are not UTF-8, and NULs,
  * become \xNN, the rest stays. A new string that the caller frees; NULL: no memory.
  */

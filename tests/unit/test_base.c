@@ -158,6 +158,15 @@ static void text_escape_is_bounded(void **state)
 	}
 }
 
+static void text_show_keeps_backslashes(void **state)
+{
+	char *text = text_show_new("a\\\\b\\n\n\x1b\\");
+
+	(void)state;
+	assert_string_equal(text, "a\\\\b\\n\\n\\x1b\\");
+	free(text);
+}
+
 static void text_is_utf8_table(void **state)
 {
 	(void)state;
@@ -248,6 +257,7 @@ int main(void)
 		cmocka_unit_test(size_format_table),
 		cmocka_unit_test(text_escapes),
 		cmocka_unit_test(text_escape_is_bounded),
+		cmocka_unit_test(text_show_keeps_backslashes),
 		cmocka_unit_test(text_is_utf8_table),
 		cmocka_unit_test(log_lines),
 		cmocka_unit_test(log_cuts),

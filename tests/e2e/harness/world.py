@@ -26,7 +26,8 @@ class World:
 
     def __init__(self, build, limit_s):
         self.build = Path(build)
-        self.directory = Path(tempfile.mkdtemp(prefix="epcd-e2e-"))
+        # Not TMPDIR: the paths of sockets must be short.
+        self.directory = Path(tempfile.mkdtemp(prefix="epcd-e2e-", dir="/tmp"))
         self.daemons = []
         self.processes = []
         self.vms = []

@@ -15,6 +15,7 @@
 struct mirror;
 struct journal;
 struct device;
+struct vepc_table;
 
 struct daemon_options {
 	struct epc_section_config sections[EPC_NR_SECTIONS_MAX]; /* bytes unset */
@@ -30,7 +31,8 @@ struct daemon_options {
 struct daemon {
 	struct daemon_options options;
 	struct engine *engine;
-	struct device *device;	 /* the nodes in dev/ and the instances behind them */
+	struct device *device;	 /* the directory dev/ */
+	struct vepc_table *vepcs; /* the instances of sgx_vepc */
 	struct node_table *nodes;
 	struct mirror *mirror;	 /* cgroups by id and by path */
 	struct journal *journal; /* records: log lines, events, history */
@@ -64,7 +66,7 @@ int tree_init(struct daemon *daemon);
 struct node *device_dir_get(struct daemon *daemon);
 
 /*
- * device.c: instances for reports, under the engine's lock: those that have or had a page, by
+ * vepc.c: instances for reports, under the engine's lock: those that have or had a page, by
  * ascending id. next: after_id 0 for the first; NULL at the end.
  */
 struct vepc {

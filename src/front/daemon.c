@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's life: its parts made in order, wired, started, and taken down in reverse. What the
+ * parts do is theirs; see daemon.h.
+ */
+#include "front/daemon.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/size.h"
+#include "front/device.h"
+#include "front/journal.h"
+#include "front/mirror.h"
+#include "front/mount.h"
+#include "front/notify.h"
+#include "front/session.h"
+#include "front/vepc.h"
+
+#define EXIT_MOUNT_LOST 1
+#define EXIT_SETUP 2
+#define WATCH_MS 50 /* a killed client waits so long at most, when it was interrupted before */
+
+/* What the daemon's parts need not know of. */
+struct life {
+	struct daemon daemon;
+	struct mount_point mount;
+	struct session *session;
+	int signal_fd;
+	int watch_fd; /* eventfd: a parked request was interrupted */
+	int ended_fd; /* eventfd: the session's threads end */
+};
+
+void daemon_warn(struct daemon *daemon, const char *format, ...)
+{
+	const unsigned int nr_max = sizeof(daemon->warnings) / sizeof(daemon->warnings[0]);
+	char *text;
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	if (!text)
+		return;
+	log_warning("%s", text);
+	if (daemon->nr_warnings < nr_max)
+		daemon->warnings[daemon->nr_warnings++] = text;
+	else
+		free(text);
+}
+
+static void record(void *context, const struct epc_record *record)
+{
+	struct daemon *daemon = context;
+
+	if (record->kind == EPC_RECORD_STARTED)
+		vepc_started(daemon, record);
+	journal_add(daemon->journal, record);
+}
+
+static const struct engine_ops engine_ops = {
+	.unmap = vepc_unmap,
+	.reply = vepc_reply,
+	.replied = vepc_replied,
+	.gone = vepc_gone,
+	.record = record,
+};
+
+/* The signals that end the daemon, for a descriptor; all its threads inherit the mask. */
+static int fds_open(struct life *life)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	life->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	life->watch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	life->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (life->signal_fd >= 0 && life->watch_fd >= 0 && life->ended_fd >= 0)
+		return 0;
+	log_error("no descriptors for signals: %m");
+	return -errno;
+}
+
+static void fds_close(struct life *life)
+{
+	const int fds[] = { life->signal_fd, life->watch_fd, life->ended_fd };
+
+	for (unsigned int i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static int engine_make(struct daemon *daemon)
+{
+	const struct daemon_options *options = &daemon->options;
+	struct epc *epc;
+	int error = engine_new(options->sections, options->nr_sections, &engine_ops, daemon,
+			       &daemon->engine);
+
+	if (error) {
+		log_error("no EPC of these sizes can be made (%s): give smaller sections with "
+			  "--epc",
+			  strerror(-error));
+		return error;
+	}
+	epc = engine_lock(daemon->engine);
+	epc_cgroup_set_max(epc, epc_cgroup_root(epc), options->max_bytes);
+	engine_unlock(daemon->engine);
+	return 0;
+}
+
+static int mirror_make(struct daemon *daemon)
+{
+	const char *root = daemon->options.cgroup_root;
+	int has_cgroup2;
+	int error = mirror_new(daemon->engine, root, &daemon->mirror, &has_cgroup2);
+
+	if (error) {
+		log_error("the cgroup hierarchy %s cannot be read: %s; see --cgroup-root",
+			  root ? root : "of /proc/self/mountinfo", strerror(-error));
+		return error;
+	}
+	if (!has_cgroup2)
+		daemon_warn(daemon, "no cgroup2 mount: the whole EPC has the only limit there is");
+	return 0;
+}
+
+/* Everything that is only memory. */
+static int parts_make(struct life *life)
+{
+	struct daemon *daemon = &life->daemon;
+	int error = engine_make(daemon);
+
+	if (error)
+		return error;
+	error = mirror_make(daemon);
+	if (error)
+		return error;
+	error = journal_new(&daemon->journal);
+	if (!error)
+		error = node_table_new(&daemon->nodes);
+	if (!error)
+		error = device_new(daemon, &daemon->device);
+	if (!error)
+		error = vepc_table_new(daemon, life->watch_fd, &daemon->vepcs);
+	if (!error)
+		error = tree_init(daemon);
+	if (error)
+		log_error("not enough memory to begin: %s", strerror(-error));
+	return error;
+}
+
+static int mount_make(struct life *life)
+{
+	struct daemon *daemon = &life->daemon;
+	int fd = mount_up(&life->mount);
+	const char *what;
+	int error;
+
+	if (fd < 0)
+		return fd;
+	error = session_new(daemon, fd, &life->session);
+	if (error) {
+		log_error("libfuse does not take the mount: %s", strerror(-error));
+		return error;
+	}
+	error = mount_lift_dirty_limits(&life->mount, &what);
+	if (error)
+		daemon_warn(daemon,
+			    "%s cannot be set (%s): VMs pay for each page that they write again",
+			    what, strerror(-error));
+	return 0;
+}
+
+static int threads_start(struct life *life)
+{
+	struct daemon *daemon = &life->daemon;
+	int error = engine_start(daemon->engine);
+
+	if (!error)
+		error = journal_start(daemon->journal);
+	if (!error)
+		error = mirror_start(daemon->mirror);
+	if (!error)
+		error = session_start(life->session, life->ended_fd);
+	if (error)
+		log_error("threads cannot be started: %s", strerror(-error));
+	return error;
+}
+
+/* In reverse; each part may be absent. */
+static void parts_end(struct life *life)
+{
+	struct daemon *daemon = &life->daemon;
+
+	/* Ends the connection: then nothing comes any more, and nobody waits in the kernel. */
+	mount_down(&life->mount);
+	if (life->session)
+		session_join(life->session);
+	if (daemon->engine)
+		engine_stop(daemon->engine);
+	if (daemon->journal)
+		journal_stop(daemon->journal);
+	if (daemon->vepcs)
+		vepc_table_stop(daemon->vepcs);
+	if (daemon->nodes)
+		node_table_free(daemon->nodes, daemon);
+	if (daemon->mirror)
+		mirror_free(daemon->mirror);
+	engine_free(daemon->engine);
+	vepc_table_free(daemon->vepcs);
+	device_free(daemon->device);
+	if (daemon->journal)
+		journal_free(daemon->journal);
+	session_free(life->session);
+	for (unsigned int i = 0; i < daemon->nr_warnings; i++)
+		free(daemon->warnings[i]);
+	fds_close(life);
+}
+
+static void ready_tell(const struct life *life, int ready_fd)
+{
+	const struct daemon_options *options = &life->daemon.options;
+	char size[SIZE_TEXT_MAX];
+	uint64_t nr_pages = 0;
+
+	for (unsigned int i = 0; i < options->nr_sections; i++)
+		nr_pages += options->sections[i].nr_pages;
+	log_info("ready, %s of EPC in %u section%s, devices in %s/dev",
+		 size_format(size, sizeof(size), nr_pages * EPC_PAGE_SIZE), options->nr_sections,
+		 options->nr_sections == 1 ? "" : "s", life->mount.dir);
+	notify_systemd("READY=1");
+	if (ready_fd < 0)
+		return;
+	if (write(ready_fd, "", 1) < 0)
+		log_warning("nobody waits for this daemon to be ready: %m");
+	close(ready_fd);
+}
+
+/* Until a signal ends it. Returns the exit code. */
+static int serve(struct life *life)
+{
+	struct pollfd fds[] = {
+		{ .fd = life->signal_fd, .events = POLLIN },
+		{ .fd = life->ended_fd, .events = POLLIN },
+		{ .fd = life->watch_fd, .events = POLLIN },
+	};
+	bool is_watching = false;
+	uint64_t count;
+
+	while (true) {
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), is_watching ? WATCH_MS : -1) < 0 &&
+		    errno != EINTR) {
+			log_error("poll: %m");
+			return EXIT_MOUNT_LOST;
+		}
+		if (fds[0].revents)
+			return 0;
+		if (fds[1].revents) {
+			log_error("the mount %s was taken away: epcd ends", life->mount.dir);
+			return EXIT_MOUNT_LOST;
+		}
+		if (fds[2].revents && read(life->watch_fd, &count, sizeof(count)) < 0)
+			log_debug("read of an eventfd: %m");
+		if (fds[2].revents || is_watching)
+			is_watching = vepc_watch(&life->daemon);
+	}
+}
+
+static int begin(struct life *life)
+{
+	const struct daemon_options *options = &life->daemon.options;
+	int error = mount_prepare(&life->mount, options->run_dir, options->links_dev);
+
+	if (error)
+		return error;
+	life->daemon.options.run_dir = life->mount.dir;
+	error = fds_open(life);
+	if (!error)
+		error = parts_make(life);
+	if (!error)
+		error = mount_make(life);
+	if (!error)
+		error = threads_start(life);
+	if (!error && options->links_dev)
+		error = mount_link(&life->mount);
+	return error;
+}
+
+int daemon_main(const struct daemon_options *options, int ready_fd)
+{
+	struct life *life = calloc(1, sizeof(*life));
+	struct timespec now;
+	int exit_code = EXIT_SETUP;
+
+	if (!life) {
+		log_error("not enough memory to begin");
+		return EXIT_SETUP;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	life->daemon.options = *options;
+	life->daemon.started_ns =
+		(uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+	life->signal_fd = life->watch_fd = life->ended_fd = -1;
+	life->mount.lock_fd = life->mount.fuse_fd = -1;
+	if (begin(life) == 0) {
+		ready_tell(life, ready_fd);
+		exit_code = serve(life);
+		notify_systemd("STOPPING=1");
+	}
+	parts_end(life);
+	free(life);
+	return exit_code;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* The directory dev/ and its nodes; see device.h. */
+#include "front/device.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "front/vepc.h"
+
+#define DIR_KEY "dev"
+#define INO_UNKNOWN 0xffffffffu /* what libfuse uses for it in directory entries */
+
+enum device_kind {
+	DEVICE_SGX_VEPC,
+	DEVICE_SGX_PROVISION,
+	NR_DEVICE_KINDS,
+};
+
+static const char *const device_names[NR_DEVICE_KINDS] = {
+	[DEVICE_SGX_VEPC] = "sgx_vepc",
+	[DEVICE_SGX_PROVISION] = "sgx_provision",
+};
+
+/* Owner and mode belong to the name: there is a fresh inode for each look-up. */
+struct device_owner {
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+};
+
+struct device {
+	struct node dir; /* static: one look-up is its own, so the kernel never forgets it all */
+	struct timespec made_at;
+	pthread_mutex_t lock;
+	struct device_owner owners[NR_DEVICE_KINDS]; /* under lock */
+};
+
+struct device_node {
+	struct node node;
+	enum device_kind kind;
+	bool is_open;		     /* under the device's lock */
+	_Atomic(struct vepc *) vepc; /* while a sgx_vepc is open */
+};
+
+static const struct node_ops dir_ops;
+static const struct node_ops vepc_node_ops;
+static const struct node_ops provision_node_ops;
+
+int device_new(struct daemon *daemon, struct device **device)
+{
+	struct device *new = calloc(1, sizeof(*new));
+
+	if (!new)
+		return -ENOMEM;
+	new->dir.ops = &dir_ops;
+	clock_gettime(CLOCK_REALTIME, &new->made_at);
+	pthread_mutex_init(&new->lock, NULL);
+	for (unsigned int kind = 0; kind < NR_DEVICE_KINDS; kind++)
+		new->owners[kind] = (struct device_owner){
+			.mode = 0660,
+			.uid = geteuid(),
+			.gid = getegid(),
+		};
+	(void)daemon;
+	*device = new;
+	return 0;
+}
+
+void device_free(struct device *device)
+{
+	if (!device)
+		return;
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+}
+
+struct node *device_dir_get(struct daemon *daemon)
+{
+	struct node *node = node_get(daemon->nodes, DIR_KEY);
+
+	if (node)
+		return node;
+	/* That look-up is the directory's own, the next one the caller's. Two may come here. */
+	if (node_add(daemon->nodes, &daemon->device->dir, DIR_KEY) == -ENOMEM)
+		return NULL;
+	return node_get(daemon->nodes, DIR_KEY);
+}
+
+static struct device_node *device_node_of(struct node *node)
+{
+	return (struct device_node *)node;
+}
+
+static void times_fill(const struct device *device, struct stat *attr)
+{
+	attr->st_atim = attr->st_mtim = attr->st_ctim = device->made_at;
+	attr->st_blksize = EPC_PAGE_SIZE;
+}
+
+static void node_attr(struct daemon *daemon, struct device_node *device_node, struct stat *attr)
+{
+	struct device *device = daemon->device;
+	struct device_owner owner;
+
+	pthread_mutex_lock(&device->lock);
+	owner = device->owners[device_node->kind];
+	pthread_mutex_unlock(&device->lock);
+	memset(attr, 0, sizeof(*attr));
+	attr->st_ino = device_node->node.ino;
+	attr->st_mode = S_IFREG | owner.mode;
+	attr->st_nlink = 1;
+	attr->st_uid = owner.uid;
+	attr->st_gid = owner.gid;
+	attr->st_size = DEVICE_SIZE_BYTES;
+	times_fill(device, attr);
+}
+
+static void dir_getattr(struct daemon *daemon, fuse_req_t req, struct node *node)
+{
+	struct stat attr = {
+		.st_ino = node->ino,
+		.st_mode = S_IFDIR | 0755,
+		.st_nlink = 2,
+		.st_uid = geteuid(),
+		.st_gid = getegid(),
+	};
+
+	times_fill(daemon->device, &attr);
+	fuse_reply_attr(req, &attr, 0);
+}
+
+static void dir_lookup(struct daemon *daemon, fuse_req_t req, struct node *dir, const char *name)
+{
+	struct device_node *new;
+	unsigned int kind;
+	struct stat attr;
+
+	(void)dir;
+	for (kind = 0; kind < NR_DEVICE_KINDS; kind++)
+		if (strcmp(name, device_names[kind]) == 0)
+			break;
+	if (kind == NR_DEVICE_KINDS) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	new = calloc(1, sizeof(*new));
+	if (!new) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	new->kind = kind;
+	new->node.ops = kind == DEVICE_SGX_VEPC ? &vepc_node_ops : &provision_node_ops;
+	if (node_add(daemon->nodes, &new->node, NULL) != 0) {
+		free(new);
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	node_attr(daemon, new, &attr);
+	session_reply_entry(req, &new->node, &attr);
+}
+
+/* All entries fit into the smallest buffer that the kernel brings. */
+static void dir_readdir(struct daemon *daemon, fuse_req_t req, struct node *node, size_t size,
+			off_t offset, struct fuse_file_info *file)
+{
+	static const char *const dots[] = { ".", ".." };
+	const off_t nr_dots = 2, nr_entries = nr_dots + NR_DEVICE_KINDS;
+	char buffer[1024];
+	size_t room = size < sizeof(buffer) ? size : sizeof(buffer);
+	size_t used = 0;
+
+	(void)daemon;
+	(void)node;
+	(void)file;
+	for (off_t i = offset; i >= 0 && i < nr_entries; i++) {
+		bool is_dot = i < nr_dots;
+		struct stat attr = {
+			.st_ino = INO_UNKNOWN,
+			.st_mode = is_dot ? S_IFDIR : S_IFREG,
+		};
+		size_t entry = fuse_add_direntry(req, buffer + used, room - used,
+						 is_dot ? dots[i] : device_names[i - nr_dots],
+						 &attr, i + 1);
+
+		if (entry > room - used)
+			break;
+		used += entry;
+	}
+	fuse_reply_buf(req, buffer, used);
+}
+
+static void node_getattr(struct daemon *daemon, fuse_req_t req, struct node *node)
+{
+	struct stat attr;
+
+	node_attr(daemon, device_node_of(node), &attr);
+	fuse_reply_attr(req, &attr, 0);
+}
+
+/* A size is accepted and ignored: QEMU may truncate. The kernel checked the permissions. */
+static void node_setattr(struct daemon *daemon, fuse_req_t req, struct node *node,
+			 const struct stat *attr, int to_set)
+{
+	struct device *device = daemon->device;
+	struct device_owner *owner = &device->owners[device_node_of(node)->kind];
+
+	pthread_mutex_lock(&device->lock);
+	if (to_set & FUSE_SET_ATTR_MODE)
+		owner->mode = attr->st_mode & 07777;
+	if (to_set & FUSE_SET_ATTR_UID)
+		owner->uid = attr->st_uid;
+	if (to_set & FUSE_SET_ATTR_GID)
+		owner->gid = attr->st_gid;
+	pthread_mutex_unlock(&device->lock);
+	node_getattr(daemon, req, node);
+}
+
+/* Whether the caller is the one who has it open now. */
+static bool node_claim(struct device *device, struct device_node *device_node)
+{
+	bool was_open;
+
+	pthread_mutex_lock(&device->lock);
+	was_open = device_node->is_open;
+	device_node->is_open = true;
+	pthread_mutex_unlock(&device->lock);
+	return !was_open;
+}
+
+static void node_unclaim(struct device *device, struct device_node *device_node)
+{
+	pthread_mutex_lock(&device->lock);
+	device_node->is_open = false;
+	pthread_mutex_unlock(&device->lock);
+}
+
+static void node_close(struct daemon *daemon, struct device_node *device_node)
+{
+	struct vepc *vepc = atomic_exchange(&device_node->vepc, NULL);
+
+	if (vepc)
+		vepc_release(daemon, vepc);
+	node_unclaim(daemon->device, device_node);
+}
+
+static void node_open(struct daemon *daemon, fuse_req_t req, struct node *node,
+		      struct fuse_file_info *file)
+{
+	struct device_node *device_node = device_node_of(node);
+	struct vepc *vepc;
+	int error;
+
+	if (!node_claim(daemon->device, device_node)) {
+		log_warning("a second open of one inode of %s by task %d is refused: opens of a "
+			    "file that is bind-mounted share one page cache; bind-mount the "
+			    "directory %s/dev instead of the file",
+			    device_names[device_node->kind], (int)fuse_req_ctx(req)->pid,
+			    daemon->options.run_dir);
+		fuse_reply_err(req, EBUSY);
+		return;
+	}
+	error = vepc_open(daemon, req, node->ino, &vepc);
+	if (error) {
+		node_unclaim(daemon->device, device_node);
+		fuse_reply_err(req, -error);
+		return;
+	}
+	atomic_store(&device_node->vepc, vepc);
+	/* The kernel does not close what it does not know as open: the opener was interrupted. */
+	if (fuse_reply_open(req, file) == -ENOENT)
+		node_close(daemon, device_node);
+}
+
+static void node_release(struct daemon *daemon, fuse_req_t req, struct node *node,
+			 struct fuse_file_info *file)
+{
+	(void)file;
+	node_close(daemon, device_node_of(node));
+	fuse_reply_err(req, 0);
+}
+
+/* The instance behind an open node. NULL, and the request is answered: there is none. */
+static struct vepc *node_vepc(fuse_req_t req, struct node *node)
+{
+	struct vepc *vepc = atomic_load(&device_node_of(node)->vepc);
+
+	if (!vepc)
+		fuse_reply_err(req, EBADF);
+	return vepc;
+}
+
+static void node_read(struct daemon *daemon, fuse_req_t req, struct node *node, size_t size,
+		      off_t offset, struct fuse_file_info *file)
+{
+	struct vepc *vepc = node_vepc(req, node);
+
+	(void)file;
+	if (vepc)
+		vepc_read(daemon, req, vepc, size, offset);
+}
+
+static void node_write(struct daemon *daemon, fuse_req_t req, struct node *node, const char *bytes,
+		       size_t size, off_t offset, struct fuse_file_info *file)
+{
+	struct vepc *vepc = node_vepc(req, node);
+
+	if (vepc)
+		vepc_write(daemon, req, vepc, bytes, size, offset, file->writepage);
+}
+
+static void node_ioctl(struct daemon *daemon, fuse_req_t req, struct node *node, unsigned int cmd,
+		       void *arg, struct fuse_file_info *file, size_t in_size, size_t out_size)
+{
+	struct vepc *vepc = node_vepc(req, node);
+
+	(void)file;
+	(void)in_size;
+	(void)out_size;
+	if (vepc)
+		vepc_ioctl(daemon, req, vepc, cmd, arg);
+}
+
+static void node_fallocate(struct daemon *daemon, fuse_req_t req, struct node *node, int mode,
+			   off_t offset, off_t length, struct fuse_file_info *file)
+{
+	struct vepc *vepc = node_vepc(req, node);
+
+	(void)file;
+	if (vepc)
+		vepc_fallocate(daemon, req, vepc, mode, offset, length);
+}
+
+static void provision_open(struct daemon *daemon, fuse_req_t req, struct node *node,
+			   struct fuse_file_info *file)
+{
+	(void)daemon;
+	(void)node;
+	fuse_reply_open(req, file);
+}
+
+static void node_free(struct daemon *daemon, struct node *node)
+{
+	(void)daemon;
+	free(device_node_of(node));
+}
+
+static const struct node_ops dir_ops = {
+	.lookup = dir_lookup,
+	.getattr = dir_getattr,
+	.readdir = dir_readdir,
+};
+
+static const struct node_ops vepc_node_ops = {
+	.getattr = node_getattr,
+	.setattr = node_setattr,
+	.open = node_open,
+	.read = node_read,
+	.write = node_write,
+	.ioctl = node_ioctl,
+	.fallocate = node_fallocate,
+	.release = node_release,
+	.free = node_free,
+};
+
+/* What it is for, enclaves with the provisioning key, is not here yet: it opens, that is all. */
+static const struct node_ops provision_node_ops = {
+	.getattr = node_getattr,
+	.setattr = node_setattr,
+	.open = provision_open,
+	.free = node_free,
+};

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The directory dev/ and its nodes: names, owners and modes, a fresh inode for each look-up. What
+ * an open vEPC does is in vepc.c. device_dir_get() and device_vepc_next() are in daemon.h.
+ */
+#ifndef EPCD_FRONT_DEVICE_H
+#define EPCD_FRONT_DEVICE_H
+
+#include "front/daemon.h"
+
+/* The size that every device node shows; QEMU takes what is larger than its section. */
+#define DEVICE_SIZE_BYTES (INT64_C(1) << 47)
+
+struct device;
+
+int device_new(struct daemon *daemon, struct device **device);
+void device_free(struct device *device);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The model of charges: who owns what, who pays, and whether a refusal had a reason. It looks at
+ * the core only through its reports.
+ */
+#include "sim.h"
+
+bool sim_cgroup_is_under(const struct sim *sim, int cgroup, int ancestor)
+{
+	while (cgroup != SIM_NOBODY && cgroup != ancestor)
+		cgroup = sim->cgroups[cgroup].parent;
+	return cgroup == ancestor;
+}
+
+static int cgroup_of(const struct sim *sim, const struct epc_cgroup *cgroup)
+{
+	for (int i = 0; i < SIM_NR_CGROUPS; i++)
+		if (sim->cgroups[i].cgroup && sim->cgroups[i].cgroup == cgroup)
+			return i;
+	sim_fail(sim, "a page is charged to a cgroup that does not exist");
+}
+
+/* Compares one page with the model and takes over what the core may have changed. */
+void sim_charge_look(struct sim *sim, int number, int slot)
+{
+	struct sim_instance *instance = &sim->instances[number];
+	struct sim_page *page = &instance->pages[slot];
+	struct epc_page_report report;
+	unsigned long long index = sim_slot_index(slot);
+
+	if (instance->life == SIM_UNUSED)
+		return;
+	epc_page_report(sim->epc, instance->instance, index, &report);
+	if (report.is_owned && !page->is_owned)
+		sim_fail(sim, "instance %d owns page 0x%llx, no READ of it was answered", number,
+			 index);
+	if (report.is_owned && cgroup_of(sim, report.payer) != page->payer)
+		sim_fail(sim, "instance %d page 0x%llx is charged to cgroup %d, not to %d", number,
+			 index, cgroup_of(sim, report.payer), page->payer);
+	if (report.is_owned || instance->life == SIM_RELEASED)
+		return;
+	if (page->is_kept && !sim_content_is_in_punch(sim, number, slot))
+		sim_fail(sim, "instance %d has lost page 0x%llx, which is in use", number, index);
+	if (page->cache == SIM_PRESENT && !sim_content_is_in_punch(sim, number, slot))
+		sim_fail(sim, "instance %d page 0x%llx is mapped and free", number, index);
+	if (page->is_owned)
+		sim->figures.nr_taken_back++;
+	page->is_owned = false;
+	page->is_kept = false;
+	page->payer = SIM_NOBODY;
+}
+
+static void check_cgroup(struct sim *sim, int number)
+{
+	struct sim_cgroup *cgroup = &sim->cgroups[number];
+	struct epc_cgroup_report report;
+
+	epc_cgroup_report(cgroup->cgroup, &report);
+	uint64_t limit = cgroup->max_bytes / EPC_PAGE_SIZE * EPC_PAGE_SIZE;
+
+	if (limit < cgroup->ceiling_bytes)
+		limit = cgroup->ceiling_bytes;
+	if (report.usage_bytes > limit)
+		sim_fail(sim, "cgroup %d uses %llu bytes, allowed are %llu", number,
+			 (unsigned long long)report.usage_bytes, (unsigned long long)limit);
+	if (report.usage_bytes < cgroup->ceiling_bytes)
+		cgroup->ceiling_bytes = report.usage_bytes;
+	if (report.usage_bytes > cgroup->peak_bytes)
+		cgroup->peak_bytes = report.usage_bytes;
+	if (report.peak_bytes != cgroup->peak_bytes)
+		sim_fail(sim, "cgroup %d has a peak of %llu bytes, not of %llu", number,
+			 (unsigned long long)report.peak_bytes,
+			 (unsigned long long)cgroup->peak_bytes);
+	if (report.max_bytes != cgroup->max_bytes)
+		sim_fail(sim, "cgroup %d: the limit does not read as written", number);
+	if (report.nr_refused != cgroup->nr_refused ||
+	    report.nr_refused_local != cgroup->nr_refused_local)
+		sim_fail(sim, "cgroup %d counts %llu refusals (%llu local), not %llu (%llu)",
+			 number, (unsigned long long)report.nr_refused,
+			 (unsigned long long)report.nr_refused_local,
+			 (unsigned long long)cgroup->nr_refused,
+			 (unsigned long long)cgroup->nr_refused_local);
+}
+
+static void check_instance(struct sim *sim, int number)
+{
+	struct sim_instance *instance = &sim->instances[number];
+	struct epc_instance_report report;
+
+	epc_instance_report(instance->instance, &report);
+	if (report.nr_pages > instance->peak_pages)
+		instance->peak_pages = report.nr_pages;
+	if (report.id != instance->id || report.peak_pages != instance->peak_pages ||
+	    report.nr_refusals != instance->nr_refused)
+		sim_fail(sim, "instance %d reports a wrong id, peak or number of refusals",
+			 number);
+}
+
+void sim_check_call(struct sim *sim)
+{
+	struct epc_report report;
+	uint64_t nr_parked = 0, nr_unmaps = 0;
+	const char *why;
+
+	if (!epc_is_valid(sim->epc, &why))
+		sim_fail(sim, "epc_is_valid(): %s", why);
+	for (int i = 0; i < SIM_NR_CGROUPS; i++)
+		if (sim->cgroups[i].cgroup)
+			check_cgroup(sim, i);
+	for (int i = 0; i < SIM_NR_INSTANCES; i++)
+		if (sim->instances[i].life != SIM_UNUSED)
+			check_instance(sim, i);
+	for (int i = 0; i < SIM_NR_READS; i++)
+		nr_parked += sim->reads[i].phase == SIM_READ_IN_CORE;
+	for (int i = 0; i < SIM_NR_UNMAPS; i++)
+		nr_unmaps += sim->unmaps[i].unmap != NULL;
+	epc_report(sim->epc, &report);
+	if (report.nr_parked != nr_parked || report.nr_unmaps != nr_unmaps ||
+	    report.nr_pages != sim->nr_pages || report.nr_refusals != sim->counted.nr_refusals)
+		sim_fail(sim, "epc_report() has other figures than the model: parked %llu of %llu,"
+			      " unmappings %llu of %llu, refusals %llu of %llu",
+			 (unsigned long long)report.nr_parked, (unsigned long long)nr_parked,
+			 (unsigned long long)report.nr_unmaps, (unsigned long long)nr_unmaps,
+			 (unsigned long long)report.nr_refusals,
+			 (unsigned long long)sim->counted.nr_refusals);
+}
+
+/* What a walk over all pages of all instances adds up to. */
+struct sums {
+	uint64_t nr_owned, nr_speculative;
+	uint64_t own_pages[SIM_NR_CGROUPS];
+	uint64_t section_pages[EPC_NR_SECTIONS_MAX];
+};
+
+static void walk_instance(struct sim *sim, int number, struct sums *sums)
+{
+	struct sim_instance *instance = &sim->instances[number];
+	uint64_t stakes[SIM_NR_CGROUPS] = { 0 };
+	uint64_t nr_owned = 0, nr_with_bytes = 0, nr_speculative = 0;
+	struct epc_instance_report report;
+
+	for (int slot = 0; slot < SIM_NR_SLOTS; slot++) {
+		struct epc_page_report page;
+
+		sim_charge_look(sim, number, slot);
+		epc_page_report(sim->epc, instance->instance, sim_slot_index(slot), &page);
+		if (!page.is_owned)
+			continue;
+		nr_owned++;
+		nr_with_bytes += page.has_bytes;
+		nr_speculative += page.is_speculative;
+		stakes[cgroup_of(sim, page.payer)]++;
+		sums->section_pages[page.section]++;
+	}
+	for (int i = 0; i < SIM_NR_CGROUPS; i++) {
+		sums->own_pages[i] += stakes[i];
+		if (sim->cgroups[i].cgroup &&
+		    epc_stake_pages(sim->epc, instance->instance, sim->cgroups[i].cgroup) !=
+			    stakes[i])
+			sim_fail(sim, "the stake of instance %d in cgroup %d is not its pages",
+				 number, i);
+	}
+	epc_instance_report(instance->instance, &report);
+	if (report.nr_pages != nr_owned || report.nr_pages_with_bytes != nr_with_bytes ||
+	    report.nr_speculative != nr_speculative)
+		sim_fail(sim, "instance %d miscounts its pages", number);
+	sums->nr_owned += nr_owned;
+	sums->nr_speculative += nr_speculative;
+}
+
+void sim_check_all(struct sim *sim)
+{
+	struct sums sums = { 0 };
+	struct epc_report report;
+
+	for (int i = 0; i < SIM_NR_INSTANCES; i++)
+		if (sim->instances[i].life != SIM_UNUSED)
+			walk_instance(sim, i, &sums);
+	for (int i = 0; i < SIM_NR_CGROUPS; i++) {
+		struct epc_cgroup_report cgroup;
+		uint64_t nr_pages = 0;
+
+		if (!sim->cgroups[i].cgroup)
+			continue;
+		for (int below = 0; below < SIM_NR_CGROUPS; below++)
+			if (sim->cgroups[below].cgroup && sim_cgroup_is_under(sim, below, i))
+				nr_pages += sums.own_pages[below];
+		epc_cgroup_report(sim->cgroups[i].cgroup, &cgroup);
+		if (cgroup.usage_bytes != nr_pages * EPC_PAGE_SIZE)
+			sim_fail(sim, "cgroup %d uses %llu bytes, its pages are %llu", i,
+				 (unsigned long long)cgroup.usage_bytes,
+				 (unsigned long long)nr_pages);
+	}
+	for (unsigned int i = 0; i < sim->nr_sections; i++) {
+		struct epc_section_report section;
+
+		epc_section_report(sim->epc, i, &section);
+		if (section.nr_pages != sim->section_pages[i] ||
+		    section.nr_free != section.nr_pages - sums.section_pages[i])
+			sim_fail(sim, "section %u miscounts its pages", i);
+	}
+	epc_report(sim->epc, &report);
+	if (report.nr_free != sim->nr_pages - sums.nr_owned ||
+	    report.nr_speculative != sums.nr_speculative)
+		sim_fail(sim, "free or speculative pages are miscounted");
+}
+
+/* Pages that may come free by themselves or by being taken back, charged in the subtree. */
+static bool has_hope(struct sim *sim, int cgroup)
+{
+	for (int i = 0; i < SIM_NR_INSTANCES; i++) {
+		const struct sim_instance *instance = &sim->instances[i];
+
+		for (int slot = 0; instance->life != SIM_UNUSED && slot < SIM_NR_SLOTS; slot++) {
+			struct epc_page_report page;
+
+			if (!instance->pages[slot].is_owned)
+				continue;
+			epc_page_report(sim->epc, instance->instance, sim_slot_index(slot), &page);
+			if (page.is_owned &&
+			    (page.is_speculative || instance->life == SIM_RELEASED) &&
+			    sim_cgroup_is_under(sim, cgroup_of(sim, page.payer), cgroup))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool is_full(struct sim *sim, int cgroup)
+{
+	struct epc_cgroup_report report;
+	struct epc_report all;
+
+	epc_cgroup_report(sim->cgroups[cgroup].cgroup, &report);
+	epc_report(sim->epc, &all);
+	return report.usage_bytes / EPC_PAGE_SIZE >= report.max_bytes / EPC_PAGE_SIZE ||
+	       (cgroup == 0 && all.nr_free == 0);
+}
+
+static const struct epc_record *find_record(const struct sim *sim, const struct sim_read *read)
+{
+	for (unsigned int i = 0; i < sim->nr_refusals; i++)
+		if (sim->refusals[i].index == read->request.first &&
+		    sim->refusals[i].instance_cookie == &sim->instances[read->instance])
+			return &sim->refusals[i];
+	return NULL;
+}
+
+/* The kernel repeats a fault that failed: the repeats of one second are one incident. */
+static bool is_repeat(const struct sim *sim, const struct sim_read *read)
+{
+	const struct sim_instance *instance = &sim->instances[read->instance];
+	const struct sim_page *page = &instance->pages[read->slot];
+
+	return page->refused_ns && sim->now_ns - page->refused_ns < EPC_REFUSAL_REPEAT_NS &&
+	       instance->nr_refused - page->refused_number < 8;
+}
+
+/* A fault was refused: somebody above was full, and nothing there could have come free. */
+void sim_check_refusal(struct sim *sim, const struct sim_read *read)
+{
+	const struct epc_record *record = find_record(sim, read);
+	struct sim_instance *instance = &sim->instances[read->instance];
+	struct sim_page *page = &instance->pages[read->slot];
+	bool is_justified = false;
+
+	for (int i = read->payer; i != SIM_NOBODY; i = sim->cgroups[i].parent)
+		if (is_full(sim, i) && !has_hope(sim, i) &&
+		    (!record || record->refuser_cookie == &sim->cgroups[i]))
+			is_justified = true;
+	if (!is_justified)
+		sim_fail(sim, "instance %d page 0x%llx is refused without a reason", read->instance,
+			 (unsigned long long)read->request.first);
+	if (read->was_owned && !sim_content_is_in_punch(sim, read->instance, read->slot) &&
+	    page->is_kept)
+		sim_fail(sim, "a page that the instance owns is refused");
+	if ((record == NULL) != is_repeat(sim, read))
+		sim_fail(sim, "a refusal is %s", record ? "counted again" : "not counted");
+	if (record) {
+		page->refused_ns = sim->now_ns;
+		page->refused_number = ++instance->nr_refused;
+	}
+}
+
+/* The record of a refusal, which comes before its reply. */
+void sim_check_refused_record(struct sim *sim, const struct epc_record *record)
+{
+	const struct sim_cgroup *refuser = record->refuser_cookie;
+	int number = (int)(refuser - sim->cgroups), payer;
+	uint64_t limit;
+
+	if (number < 0 || number >= SIM_NR_CGROUPS || refuser != &sim->cgroups[number])
+		sim_fail(sim, "a refusal names no cgroup");
+	payer = (int)((const struct sim_cgroup *)record->payer_cookie - sim->cgroups);
+	if (!sim_cgroup_is_under(sim, payer, number))
+		sim_fail(sim, "a refusal names a cgroup that is no ancestor of the payer");
+	if (sim->nr_refusals == SIM_NR_REFUSALS)
+		sim_fail(sim, "one call refuses more than %d faults", SIM_NR_REFUSALS);
+	sim->refusals[sim->nr_refusals++] = *record;
+	sim->cgroups[number].nr_refused_local++;
+	for (int i = number; i != SIM_NOBODY; i = sim->cgroups[i].parent)
+		sim->cgroups[i].nr_refused++;
+	sim->counted.nr_refusals++;
+	limit = refuser->max_bytes;
+	if (number == 0 && limit / EPC_PAGE_SIZE >= sim->nr_pages)
+		limit = sim->nr_pages * EPC_PAGE_SIZE;
+	if (record->limit_bytes != limit || record->wanted_bytes != EPC_PAGE_SIZE)
+		sim_fail(sim, "a refusal tells of a limit of %llu bytes, it is %llu",
+			 (unsigned long long)record->limit_bytes, (unsigned long long)limit);
+	if (record->usage_bytes / EPC_PAGE_SIZE < limit / EPC_PAGE_SIZE)
+		sim_fail(sim, "a refusal tells of %llu bytes used, the limit is %llu",
+			 (unsigned long long)record->usage_bytes, (unsigned long long)limit);
+}

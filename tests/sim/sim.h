@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulator: plays the kernel, its clients and the administrator to the product's own core,
+ * from one seed, and knows from a slow and obvious model what must come out.
+ *
+ * Glossary
+ *   episode    the life of one world, seeded by (seed, number of the episode).
+ *   step       one call of the core.
+ *   slot       a page index that the model knows: pages 0.. of an instance and a few far ones.
+ *   stamp      the number that fills a page: every store of a client has one of its own; 0: zero.
+ *   wire       a write on its way from the kernel's page cache to the core.
+ *   chase      a script that brings about one race on purpose.
+ *
+ * Who does what: world.c builds and ends a world, client.c is the clients, kernel.c the page cache
+ * and its traffic, operation.c ioctl and fallocate, admin.c the cgroups, effect.c takes the core's
+ * effects, content.c and charge.c are the model, schedule.c draws the steps, chase*.c are the
+ * scripts, main.c the options. All of it is test code: a failure ends the process with 1.
+ */
+#ifndef EPCD_SIM_H
+#define EPCD_SIM_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/epc.h"
+
+#define SIM_NR_INSTANCES 8
+#define SIM_NR_CGROUPS 9   /* the root is number 0 */
+#define SIM_NR_NEAR 320    /* slots from index 0 on */
+#define SIM_NR_FAR_AREAS 3 /* far areas of SIM_NR_FAR slots each */
+#define SIM_NR_FAR 16
+#define SIM_NR_SLOTS (SIM_NR_NEAR + SIM_NR_FAR_AREAS * SIM_NR_FAR)
+#define SIM_NR_READS 96
+#define SIM_NR_OPERATIONS 12
+#define SIM_NR_WIRES 96
+#define SIM_NR_UNMAPS 512
+#define SIM_NR_REFUSALS 64 /* records of one call */
+#define SIM_STAMPS_MAX 6
+#define SIM_CLUSTER_MAX 256 /* FUSE's 1 MiB */
+#define SIM_NOBODY (-1)
+
+enum sim_cache {
+	SIM_ABSENT,
+	SIM_READING, /* locked by a READ in flight */
+	SIM_PRESENT,
+};
+
+/* A value that a client may see, and when it was stored. */
+struct sim_stamp {
+	uint64_t value;
+	uint64_t time;
+};
+
+/* One page of one instance: the kernel's side and the model's. */
+struct sim_page {
+	enum sim_cache cache;
+	bool is_dirty;
+	bool is_in_writeback; /* a wire carries it */
+	bool is_laundered;    /* locked by an unmapping, which writes it */
+	unsigned int nr_waiting; /* client threads that wait for the page's lock */
+	uint64_t cached;
+
+	struct sim_stamp allowed[SIM_STAMPS_MAX];
+	unsigned int nr_allowed;
+	bool is_owned; /* as of the last look */
+	bool is_kept;  /* a fault or a write has proved it used: nobody may take it */
+	int payer;
+	uint64_t read_time; /* when last a READ of it was sent or answered */
+	uint64_t write_time;
+	uint64_t acknowledged_time; /* when last epc_delivered() covered it */
+	uint64_t refused_ns;	 /* of the last record of a refusal; 0: none */
+	uint64_t refused_number; /* that record's number among its instance's */
+};
+
+enum sim_life {
+	SIM_UNUSED,
+	SIM_OPEN,
+	SIM_DYING,    /* closed or killed, something is outstanding */
+	SIM_RELEASED, /* the core's until EPC_EFFECT_GONE */
+};
+
+struct sim_instance {
+	enum sim_life life;
+	struct epc_instance *instance;
+	uint64_t serial; /* never used again */
+	uint64_t id;	 /* the core's, 0 until EPC_RECORD_STARTED */
+	int opener;	 /* cgroup */
+	int payer;
+	bool has_closed;
+	unsigned int nr_outstanding; /* requests and wires: they forbid release */
+	uint64_t nr_faults, nr_clusters, nr_resets, nr_refused, peak_pages;
+	struct sim_page pages[SIM_NR_SLOTS];
+};
+
+struct sim_cgroup {
+	struct epc_cgroup *cgroup; /* NULL: unused */
+	int parent;
+	uint64_t max_bytes;
+	uint64_t ceiling_bytes; /* usage that a lowered limit found; only goes down */
+	uint64_t peak_bytes;
+	uint64_t nr_refused, nr_refused_local;
+};
+
+enum sim_read_phase {
+	SIM_READ_UNUSED,
+	SIM_READ_IN_CORE, /* parked, once the call is over */
+	SIM_READ_REPLIED, /* the daemon has the answer */
+	SIM_READ_GOT,	  /* the kernel has it, epc_delivered() is still to come */
+};
+
+struct sim_read {
+	struct epc_request request;
+	enum sim_read_phase phase;
+	int instance, payer;
+	int slot; /* SIM_NOBODY: a range that the model does not know */
+	uint64_t sent_step;
+	uint64_t nr_failures; /* of the allocator, when it was sent */
+	bool is_interrupted;
+	bool was_owned; /* every page of it, when it was sent */
+	unsigned char *buffer;
+};
+
+enum sim_operation_kind {
+	SIM_REMOVE_ALL,
+	SIM_ZERO_RANGE,
+	SIM_PUNCH_HOLE,
+	SIM_BAD_RESET,
+	SIM_BAD_PUNCH,
+};
+
+enum sim_operation_phase {
+	SIM_OPERATION_UNUSED,
+	SIM_OPERATION_FLUSHING, /* fallocate: the kernel writes the range back first */
+	SIM_OPERATION_IN_CORE,
+	SIM_OPERATION_REPLIED,
+	SIM_OPERATION_TRUNCATING, /* fallocate: the kernel drops the range from its cache */
+};
+
+struct sim_operation {
+	struct epc_request request;
+	enum sim_operation_kind kind;
+	enum sim_operation_phase phase;
+	int instance;
+	int cursor; /* slot */
+	uint64_t time;
+	uint64_t sent_step;
+};
+
+/* A write on its way to the core, one or more neighbouring pages. */
+struct sim_wire {
+	bool is_used;
+	bool is_launder; /* of an unmapping: the page is dropped when it has arrived */
+	int instance, slot, count;
+	uint64_t values[SIM_CLUSTER_MAX];
+};
+
+struct sim_unmap {
+	struct epc_unmap *unmap; /* NULL: unused */
+	int instance;
+	uint64_t first, count;
+	bool is_reset;
+	bool has_flushed; /* its dirty pages were written by one pass in front */
+	int cursor;	  /* slot */
+};
+
+struct sim_options {
+	uint64_t seed;
+	uint64_t nr_steps;
+	unsigned int mutant;
+	bool is_verbose;
+	bool has_progress;
+	uint64_t only_episode; /* UINT64_MAX: all */
+	const char *only_chase;
+};
+
+/* How often each kind of step is drawn; drawn anew for each episode. */
+enum sim_step_kind {
+	SIM_STEP_OPEN,
+	SIM_STEP_FAULT,
+	SIM_STEP_CLUSTER,
+	SIM_STEP_STRANGE_READ,
+	SIM_STEP_STORE,
+	SIM_STEP_LOAD,
+	SIM_STEP_FLUSH,
+	SIM_STEP_DROP,
+	SIM_STEP_WIRE,
+	SIM_STEP_DELIVER,
+	SIM_STEP_ACKNOWLEDGE,
+	SIM_STEP_UNMAP,
+	SIM_STEP_OPERATION,
+	SIM_STEP_OPERATION_GO,
+	SIM_STEP_CLOSE,
+	SIM_STEP_KILL,
+	SIM_STEP_INTERRUPT,
+	SIM_STEP_REAP,
+	SIM_STEP_LIMIT,
+	SIM_STEP_CGROUP_NEW,
+	SIM_STEP_CGROUP_FREE,
+	SIM_STEP_MOVE,
+	SIM_STEP_FAIL_ALLOCATION,
+	SIM_STEP_CORE,
+	SIM_STEP_TICK,
+	SIM_STEP_QUIESCE,
+	SIM_NR_STEP_KINDS,
+};
+
+struct sim_figures {
+	uint64_t nr_reads, nr_read_ok, nr_eio, nr_enomem, nr_eintr, nr_parked, nr_cluster_ok;
+	uint64_t nr_cluster_eio, nr_unmaps, nr_taken_back, nr_kept, nr_operations, nr_released;
+	uint64_t nr_stores, nr_wires, nr_quiesces, nr_alloc_failures, nr_woken;
+};
+
+struct sim {
+	struct sim_options options;
+	uint64_t random;
+	uint64_t episode;
+	uint64_t nr_steps; /* of the episode */
+	uint64_t nr_steps_before; /* of the episodes before it */
+	const char *chase; /* the script of this episode, or NULL */
+	uint64_t time;	   /* of the model: counts everything */
+	uint64_t now_ns;
+	uint64_t hash; /* of all effects */
+	uint64_t next_stamp;
+	const char *doing; /* for the failure report */
+
+	struct epc *epc;
+	unsigned int nr_sections;
+	void *section_bytes[EPC_NR_SECTIONS_MAX];
+	uint64_t section_pages[EPC_NR_SECTIONS_MAX];
+	uint64_t nr_pages;
+	bool is_metadata_only; /* some section is */
+	unsigned int walk_period;
+
+	uint64_t fail_countdown; /* the n-th allocation from now fails; 0: none */
+	uint64_t nr_failures;
+	uint64_t allocated_bytes, nr_allocated;
+
+	struct sim_instance instances[SIM_NR_INSTANCES];
+	struct sim_cgroup cgroups[SIM_NR_CGROUPS];
+	struct sim_read reads[SIM_NR_READS];
+	struct sim_operation operations[SIM_NR_OPERATIONS];
+	struct sim_wire wires[SIM_NR_WIRES];
+	struct sim_unmap unmaps[SIM_NR_UNMAPS];
+	struct epc_record refusals[SIM_NR_REFUSALS];
+	unsigned int nr_refusals;
+	uint64_t next_serial;
+	struct epc_report counted; /* the counts that the core must report */
+
+	unsigned int weights[SIM_NR_STEP_KINDS];
+	unsigned int slots_in_use; /* near slots that this episode plays with */
+	struct sim_figures figures;
+};
+
+/* main.c: prints seed, episode, step and why; ends the process with 1 */
+_Noreturn void sim_fail(const struct sim *sim, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void sim_trace(const struct sim *sim, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* random.c: below() is 0 for 0 */
+uint64_t sim_random(struct sim *sim);
+uint64_t sim_below(struct sim *sim, uint64_t limit);
+bool sim_chance(struct sim *sim, unsigned int one_in);
+uint64_t sim_seed_mix(uint64_t seed, uint64_t number);
+
+/* world.c: an EPC of one section, or what the seed says */
+void sim_world_new(struct sim *sim, uint64_t nr_pages);
+void sim_world_random(struct sim *sim);
+/* Closes everything, checks that nothing is left, frees the EPC. */
+void sim_world_end(struct sim *sim);
+/* Frees the EPC in the middle of whatever is going on. */
+void sim_world_drop(struct sim *sim);
+
+/* content.c */
+uint64_t sim_slot_index(int slot);
+int sim_index_slot(uint64_t index); /* SIM_NOBODY: none */
+void sim_stamp_fill(unsigned char *page, uint64_t value);
+uint64_t sim_stamp_read(const struct sim *sim, const unsigned char *page);
+void sim_content_reset(struct sim_page *page);
+bool sim_content_can_store(const struct sim *sim, int instance, int slot);
+void sim_content_store(struct sim *sim, int instance, int slot, uint64_t value);
+/* A client sees this value now. */
+void sim_content_seen(struct sim *sim, int instance, int slot, uint64_t value, const char *how);
+bool sim_content_is_allowed(const struct sim_page *page, uint64_t value);
+void sim_content_operation_begins(struct sim *sim, const struct sim_operation *operation);
+void sim_content_operation_ends(struct sim *sim, const struct sim_operation *operation);
+bool sim_operation_covers(const struct sim_operation *operation, uint64_t index);
+/* An operation of that page is outstanding, from the client's point of view. */
+bool sim_content_is_in_operation(const struct sim *sim, int instance, int slot);
+bool sim_content_is_in_fallocate(const struct sim *sim, int instance, int slot);
+bool sim_content_is_in_punch(const struct sim *sim, int instance, int slot);
+
+/* charge.c */
+void sim_charge_look(struct sim *sim, int instance, int slot);
+bool sim_cgroup_is_under(const struct sim *sim, int cgroup, int ancestor);
+void sim_check_call(struct sim *sim);
+void sim_check_all(struct sim *sim);
+void sim_check_refusal(struct sim *sim, const struct sim_read *read);
+void sim_check_refused_record(struct sim *sim, const struct epc_record *record);
+
+/* effect.c: after every call of the core: takes the effects, checks */
+void sim_after(struct sim *sim, const char *doing);
+
+/* kernel.c */
+struct sim_read *sim_read_send(struct sim *sim, int instance, uint64_t first, uint64_t count,
+			       int payer);
+void sim_read_deliver(struct sim *sim, struct sim_read *read);
+void sim_read_acknowledge(struct sim *sim, struct sim_read *read);
+void sim_flush(struct sim *sim, int instance, int slot, int count_max);
+bool sim_wire_send(struct sim *sim, int instance, int slot, int count, bool is_launder);
+void sim_wire_arrive(struct sim *sim, struct sim_wire *wire);
+bool sim_drop(struct sim *sim, int instance, int slot);
+/* Moves an unmapping on by one page; false: it waits for something, or has been acknowledged. */
+bool sim_unmap_go(struct sim *sim, struct sim_unmap *unmap);
+bool sim_unmap_is_performed(const struct sim_unmap *unmap);
+void sim_unmap_acknowledge(struct sim *sim, struct sim_unmap *unmap);
+/* Everything outstanding is brought to its end; fails when something cannot end. */
+void sim_quiesce(struct sim *sim);
+bool sim_core_step(struct sim *sim);
+
+/* client.c */
+int sim_open(struct sim *sim, int cgroup);
+void sim_fault(struct sim *sim, int instance, int slot);
+void sim_cluster(struct sim *sim, int instance, int slot, int count);
+bool sim_store(struct sim *sim, int instance, int slot);
+void sim_load(struct sim *sim, int instance, int slot);
+void sim_close(struct sim *sim, int instance);
+void sim_kill(struct sim *sim, int instance);
+/* Releases a dying instance when nothing is outstanding any more. */
+bool sim_reap(struct sim *sim, int instance);
+bool sim_interrupt(struct sim *sim, struct sim_read *read);
+
+/* operation.c */
+struct sim_operation *sim_operation_begin(struct sim *sim, int instance,
+					  enum sim_operation_kind kind, uint64_t first,
+					  uint64_t count);
+/* Moves it on; false: it waits for something. */
+bool sim_operation_go(struct sim *sim, struct sim_operation *operation);
+void sim_operation_replied(struct sim *sim, struct sim_operation *operation);
+
+/* admin.c */
+int sim_cgroup_new(struct sim *sim, int parent);
+bool sim_cgroup_free(struct sim *sim, int cgroup);
+void sim_cgroup_set_max(struct sim *sim, int cgroup, uint64_t max_bytes);
+int sim_cgroup_random(struct sim *sim);
+void sim_tick(struct sim *sim, uint64_t ns);
+
+/* schedule.c */
+void sim_schedule_draw(struct sim *sim);
+void sim_schedule_step(struct sim *sim);
+
+/* chase.c */
+typedef void (*sim_chase_fn)(struct sim *sim);
+struct sim_chase {
+	const char *name;
+	sim_chase_fn run;
+};
+extern const struct sim_chase sim_chases[];
+extern const unsigned int sim_nr_chases;
+
+#endif

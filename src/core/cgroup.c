@@ -105,12 +105,18 @@ struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer, uint
 		return refuser;
 	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent) {
 		cgroup->usage_pages += nr_pages;
-		if (cgroup->usage_pages > cgroup->peak_pages && !MUTANT(epc, PEAK_FORGOTTEN))
-			cgroup->peak_pages = cgroup->usage_pages;
 		if (MUTANT(epc, CHARGE_FORGETS_PARENT))
 			break;
 	}
 	return NULL;
+}
+
+void cgroup_note_peak(struct epc *epc, struct epc_cgroup *payer)
+{
+	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent) {
+		if (cgroup->usage_pages > cgroup->peak_pages && !MUTANT(epc, PEAK_FORGOTTEN))
+			cgroup->peak_pages = cgroup->usage_pages;
+	}
 }
 
 void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages)

@@ -82,6 +82,7 @@ static int fault_allocate(struct epc *epc, struct epc_request *request, struct e
 	error = page_assign(epc, stake, request->first, MUTANT(epc, TAKE_BACK_DEMANDED));
 	if (error)
 		goto put_stake;
+	cgroup_note_peak(epc, request->payer);
 	instance_started(epc, request->instance);
 	return 0;
 put_stake:
@@ -319,6 +320,7 @@ static int cluster_allocate(struct epc *epc, struct epc_request *request, uint64
 		cluster_undo(epc, request, &new);
 		return error;
 	}
+	cgroup_note_peak(epc, request->payer);
 	instance_started(epc, request->instance);
 	return 0;
 }

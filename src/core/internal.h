@@ -191,6 +191,8 @@ void page_drop_bytes(struct epc *epc, struct epc_page *page);
 void cgroup_init(struct epc_cgroup *cgroup, struct epc_cgroup *parent, uint64_t id, void *cookie);
 /* Charges nr_pages to the payer and its ancestors, or to none: NULL, or who refused. */
 struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages);
+/* The pages of the charge are there: a charge that is undone again is no peak. */
+void cgroup_note_peak(struct epc *epc, struct epc_cgroup *payer);
 void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages);
 /* The nearest of the cgroup and its ancestors at which somebody waits, or NULL. */
 struct epc_cgroup *cgroup_waited_at(struct epc_cgroup *cgroup);

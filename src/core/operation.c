@@ -252,6 +252,8 @@ static bool release_step(struct epc *epc, struct epc_instance *instance)
 void epc_release(struct epc *epc, struct epc_instance *instance)
 {
 	instance->is_releasing = true;
+	/* At once, or a fault that comes before the next step would be refused without need. */
+	doom_step(epc, instance);
 	operation_queue(epc, instance);
 }
 

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* epcctl: reading the run directory's files, printing; see ctl.h. */
+#include "ctl/ctl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define FILE_BYTES_MAX (16u << 20) /* no file of a daemon is near this */
+#define FILE_BYTES_FIRST 16384u
+
+void ctl_error(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs("epcctl: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+}
+
+void ctl_error_file(const struct ctl *ctl, const char *name, int error)
+{
+	char *run_dir = text_escape_string_new(ctl->run_dir);
+	const char *dir = run_dir ? run_dir : "?";
+
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		ctl_error("no epcd serves %s; start it, or name its directory with --run-dir", dir);
+		break;
+	case ENOTCONN:
+	case ECONNABORTED:
+		ctl_error("the epcd of %s is gone; if the mount is still there, `umount -l %s`, "
+			  "and start epcd again",
+			  dir, dir);
+		break;
+	case EACCES:
+	case EPERM:
+		ctl_error("%s/%s: %s; be root, or the user that epcd runs as", dir, name,
+			  strerror(error));
+		break;
+	case EPROTO:
+		ctl_error("%s/%s has no JSON in it; are epcd and epcctl of one version?", dir,
+			  name);
+		break;
+	default:
+		ctl_error("%s/%s: %s; `epcctl doctor` looks for the cause", dir, name,
+			  strerror(error));
+		break;
+	}
+	free(run_dir);
+}
+
+int ctl_file_open(const struct ctl *ctl, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/%s", ctl->run_dir, name) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Reads to the end; a new string that the caller frees. NULL: *error is -errno. */
+static char *file_bytes(int fd, size_t *size, int *error)
+{
+	size_t room = FILE_BYTES_FIRST;
+	char *bytes = malloc(room);
+	ssize_t got;
+
+	*size = 0;
+	*error = -ENOMEM;
+	while (bytes) {
+		got = read(fd, bytes + *size, room - *size);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got == 0)
+			return bytes;
+		*error = got < 0 ? -errno : -EFBIG;
+		if (got < 0)
+			break;
+		*size += (size_t)got;
+		if (*size == room) {
+			char *more = room < FILE_BYTES_MAX ? realloc(bytes, 2 * room) : NULL;
+
+			if (!more)
+				break;
+			bytes = more;
+			room *= 2;
+		}
+	}
+	free(bytes);
+	return NULL;
+}
+
+json_t *ctl_file_json(const struct ctl *ctl, const char *name, int *error)
+{
+	json_t *value = NULL;
+	size_t size;
+	char *bytes;
+	int fd = ctl_file_open(ctl, name);
+
+	if (fd < 0) {
+		*error = fd;
+		return NULL;
+	}
+	bytes = file_bytes(fd, &size, error);
+	close(fd);
+	if (!bytes)
+		return NULL;
+	value = json_loadb(bytes, size, 0, NULL);
+	free(bytes);
+	*error = value ? 0 : -EPROTO;
+	return value;
+}
+
+uint64_t ctl_member_number(const json_t *object, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+const char *ctl_member_text(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "";
+}
+
+/* Code points, which is what most terminals make columns of. */
+static size_t points_of(const char *text)
+{
+	size_t nr_points = 0;
+
+	for (; *text; text++)
+		if (((unsigned char)*text & 0xc0) != 0x80)
+			nr_points++;
+	return nr_points;
+}
+
+void ctl_show(const char *text, size_t width)
+{
+	char *shown = text_show_new(text);
+	size_t used = shown ? points_of(shown) : 1;
+
+	fputs(shown ? shown : "?", stdout);
+	free(shown);
+	printf("%*s", width > used ? (int)(width - used) : 0, "");
+}
+
+size_t ctl_show_width(const char *text)
+{
+	char *shown = text_show_new(text);
+	size_t width = shown ? points_of(shown) : 1;
+
+	free(shown);
+	return width;
+}
+
+int ctl_print_json(json_t *value)
+{
+	int failed = !value || json_dumpf(value, stdout, JSON_INDENT(2));
+
+	json_decref(value);
+	if (failed || putchar('\n') == EOF || fflush(stdout)) {
+		ctl_error("cannot write to the standard output: %s", strerror(errno));
+		return CTL_EXIT_PROBLEM;
+	}
+	return CTL_EXIT_OK;
+}

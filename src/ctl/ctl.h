@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * epcctl: what all verbs share. epcctl talks to the daemon through the files in its run directory
+ * and nothing else; it knows their format and none of the daemon's code.
+ */
+#ifndef EPCD_CTL_CTL_H
+#define EPCD_CTL_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum ctl_exit {
+	CTL_EXIT_OK = 0,
+	CTL_EXIT_PROBLEM = 1, /* doctor found one, or the daemon is not there */
+	CTL_EXIT_USAGE = 2,
+};
+
+struct ctl {
+	const char *run_dir;
+	bool is_json; /* --json */
+};
+
+/* A verb: does its work, prints, returns an enum ctl_exit. */
+struct ctl_verb {
+	const char *name;
+	const char *help;
+	int (*run)(const struct ctl *ctl);
+};
+
+/* verb_*.c */
+int verb_status(const struct ctl *ctl);
+int verb_ls(const struct ctl *ctl);
+int verb_events(const struct ctl *ctl);
+int verb_doctor(const struct ctl *ctl);
+
+/* One line on stderr. The arguments are escaped where others chose them (ctl_show). */
+void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says on stderr what it means that a file of the run directory gave this (positive) errno. */
+void ctl_error_file(const struct ctl *ctl, const char *name, int error);
+
+/* Opens RUN_DIR/name for reading: a descriptor, or -errno. */
+int ctl_file_open(const struct ctl *ctl, const char *name);
+
+/* All of RUN_DIR/name as JSON, a new reference. NULL: *error is -errno, -EPROTO: no JSON. */
+json_t *ctl_file_json(const struct ctl *ctl, const char *name, int *error);
+
+/* Members of JSON objects; what is not there, or of another type, is 0 or "". Borrowed. */
+uint64_t ctl_member_number(const json_t *object, const char *name);
+const char *ctl_member_text(const json_t *object, const char *name);
+
+/* Prints text that somebody else chose, so that it stays on its line. Pads to width (0: not). */
+void ctl_show(const char *text, size_t width);
+/* How many columns ctl_show() takes without padding (one for each code point). */
+size_t ctl_show_width(const char *text);
+
+/* Prints a JSON value and a newline; takes the reference. Returns an enum ctl_exit. */
+int ctl_print_json(json_t *value);
+
+#endif

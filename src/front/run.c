@@ -65,7 +65,7 @@ static int place_make(struct run *run)
 	return error ? error : run_dev_make();
 }
 
-/* The command has the inherited descriptors now; whoever waits for their end must not wait for us. */
+/* The command has the inherited descriptors now: who waits for their end need not wait for us. */
 static void descriptors_leave(const struct run *run)
 {
 	const int kept[] = { run->summary_fd,	    run->signal_fd,	  run->alive_fd,

@@ -53,7 +53,7 @@ static int place_open(char path[PATH_MAX])
 		error = -ENOENT;
 	if (error)
 		goto out;
-	strcpy(path, strcmp(below, "/") == 0 ? "" : below);
+	snprintf(path, PATH_MAX, "%s", strcmp(below, "/") == 0 ? "" : below);
 	mount_fd = open(place.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (mount_fd >= 0)
 		fd = openat(mount_fd, *path ? path + 1 : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parent of a run waits for: signals, children, the daemon's death, one more descriptor. */
+/* What the parent of a run waits for: signals, children, the daemon's death, a descriptor. */
 #include "front/run_internal.h"
 
 #include <errno.h>

@@ -11,9 +11,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
-
-#define DEFAULT_EPC "64M@0"
-#define NODE_MAX 1023 /* CONFIG_NODES_SHIFT is at most 10 on x86-64 */
+#include "front/section.h"
 
 static const char help[] = "usage: epcd run [--epc SIZE[@NODE]]... [--max SIZE] [--summary FILE] "
 			   "[--debug]\n"
@@ -25,40 +23,6 @@ static const char help[] = "usage: epcd run [--epc SIZE[@NODE]]... [--max SIZE] 
 			   "  --summary FILE     write what it used to FILE, as JSON\n"
 			   "  --debug            log more, make debug/ in the run directory\n"
 			   "SIZE: bytes, or with K, M or G after it.\n";
-
-static int section_add(struct daemon_options *options, const char *text)
-{
-	struct epc_section_config *section;
-	uint64_t bytes;
-	unsigned long node = 0;
-	const char *at;
-	char *end;
-
-	if (options->nr_sections == EPC_NR_SECTIONS_MAX) {
-		log_error("--epc %s: an EPC has at most %u sections; leave some out", text,
-			  EPC_NR_SECTIONS_MAX);
-		return -E2BIG;
-	}
-	if (size_parse_prefix(text, &bytes, &at) || (*at && *at != '@') || !bytes ||
-	    bytes % EPC_PAGE_SIZE) {
-		log_error("--epc %s: not a size; say a multiple of 4096, such as 64M or 64M@1",
-			  text);
-		return -EINVAL;
-	}
-	if (*at == '@') {
-		errno = 0;
-		node = strtoul(at + 1, &end, 10);
-		if (at[1] < '0' || at[1] > '9' || *end || errno || node > NODE_MAX) {
-			log_error("--epc %s: not a NUMA node; say a number up to %d after the @",
-				  text, NODE_MAX);
-			return -EINVAL;
-		}
-	}
-	section = &options->sections[options->nr_sections++];
-	section->nr_pages = bytes >> EPC_PAGE_SHIFT;
-	section->node = (int)node;
-	return 0;
-}
 
 static int max_set(struct run *run, const char *text)
 {
@@ -73,7 +37,7 @@ static int option_take(struct run *run, int option, const char *value)
 {
 	switch (option) {
 	case 'e':
-		return section_add(&run->daemon_options, value);
+		return section_option_add(&run->daemon_options, value);
 	case 'm':
 		return max_set(run, value);
 	case 's':
@@ -131,7 +95,8 @@ int run_options_parse(struct run *run, int argc, char **argv)
 		return 1;
 	}
 	run->command = argv + optind;
-	if (!run->daemon_options.nr_sections && section_add(&run->daemon_options, DEFAULT_EPC))
+	if (!run->daemon_options.nr_sections &&
+	    section_option_add(&run->daemon_options, SECTION_DEFAULT))
 		return 1;
 	return summary_open(run);
 }

@@ -65,6 +65,19 @@ static void instance_started(struct epc *epc, struct epc_instance *instance)
 	epc_record_add(epc, &record);
 }
 
+/* The pages are there for good: only now do they count for what was ever reached. */
+static void allocation_done(struct epc *epc, const struct epc_request *request)
+{
+	struct epc_instance *instance = request->instance;
+
+	cgroup_note_peak(epc, request->payer);
+	if (instance->nr_pages > instance->peak_pages)
+		instance->peak_pages = instance->nr_pages;
+	if (request->first + request->count > instance->end_index)
+		instance->end_index = request->first + request->count;
+	instance_started(epc, instance);
+}
+
 /* 0; -ENOMEM; -EBUSY: *refuser has no room. */
 static int fault_allocate(struct epc *epc, struct epc_request *request, struct epc_cgroup **refuser)
 {
@@ -82,8 +95,7 @@ static int fault_allocate(struct epc *epc, struct epc_request *request, struct e
 	error = page_assign(epc, stake, request->first, MUTANT(epc, TAKE_BACK_DEMANDED));
 	if (error)
 		goto put_stake;
-	cgroup_note_peak(epc, request->payer);
-	instance_started(epc, request->instance);
+	allocation_done(epc, request);
 	return 0;
 put_stake:
 	stake_put(epc, stake);
@@ -320,8 +332,7 @@ static int cluster_allocate(struct epc *epc, struct epc_request *request, uint64
 		cluster_undo(epc, request, &new);
 		return error;
 	}
-	cgroup_note_peak(epc, request->payer);
-	instance_started(epc, request->instance);
+	allocation_done(epc, request);
 	return 0;
 }
 

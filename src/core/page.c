@@ -161,10 +161,6 @@ int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool i
 	instance->nr_pages++;
 	instance->nr_speculative += is_speculative;
 	epc->nr_speculative += is_speculative;
-	if (instance->nr_pages > instance->peak_pages)
-		instance->peak_pages = instance->nr_pages;
-	if (index >= instance->end_index)
-		instance->end_index = index + 1;
 	page_reclass(epc, page, CLASS_NONE);
 	return 0;
 }

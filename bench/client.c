@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The measuring client: does with a device file what a VM does, and prints what it took as one
- * line of JSON. It does not know whether epcd or the null server answers.
+ * The measuring client: does with device files what a VM does, and prints what it took as one
+ * line of JSON. It does not know that epcd answers one of them and the null server the other.
+ * Where the work can be cut, it takes turns: a slice on one file, the same on the other, so that
+ * what else the machine does meets both.
  * What does not belong here: starting servers, repeating, judging; bench/run does that.
  *
- * usage: client touch PATH BYTES          first touch of every page, one by one, in random order
- *        client populate PATH BYTES       MADV_HUGEPAGE, MADV_POPULATE_WRITE, as QEMU
- *        client rewrite PATH BYTES        passes of writes, against anonymous shared memory
- *        client remove-all-clean PATH BYTES
- *        client remove-all-dirty PATH BYTES
- *        client large PATH BYTES          populates in clusters without keeping host memory,
- *                                         resets, closes
+ * usage: client VERB BYTES PATH [FLOOR-PATH]
+ *   touch             first touch of every page, one by one, in random order; both files
+ *   populate          MADV_HUGEPAGE, MADV_POPULATE_WRITE, as QEMU; both files
+ *   rewrite           passes of writes, against anonymous shared memory
+ *   remove-all-clean  the ioctl on memory that was only read
+ *   remove-all-dirty  the ioctl on memory that was written to
+ *   large             populates in clusters without keeping host memory, resets, closes
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +32,8 @@
 #define NR_ROUNDS_MAX 10u /* of REMOVE_ALL, while SECS pages remain; QEMU does 2 */
 #define NR_PASSES 3u
 #define WINDOW_BYTES ((size_t)256 << 20)
+#define NR_TOUCHED_PAGES ((size_t)64)	   /* a slice of touch */
+#define POPULATED_BYTES ((size_t)32 << 20) /* a slice of populate */
 
 /* An open device file with its mapping. */
 struct device {
@@ -40,7 +44,8 @@ struct device {
 
 struct verb {
 	const char *name;
-	int (*run_fn)(const char *path, size_t size);
+	int nr_paths;
+	int (*run_fn)(size_t size, const char *const paths[2]);
 };
 
 static uint64_t now_ns(void)
@@ -136,45 +141,96 @@ static void shuffle(uint32_t *order, size_t count)
 	}
 }
 
-static int run_touch(const char *path, size_t size)
+static int devices_open(struct device devices[2], const char *const paths[2], size_t size)
+{
+	int error = device_open(&devices[0], paths[0], size);
+
+	if (error != 0)
+		return error;
+	error = device_open(&devices[1], paths[1], size);
+	if (error != 0)
+		device_close(&devices[0]);
+	return error;
+}
+
+static int devices_close(struct device devices[2])
+{
+	int error = device_close(&devices[0]);
+	int floor_error = device_close(&devices[1]);
+
+	return error != 0 ? error : floor_error;
+}
+
+static uint64_t touch_ns(const struct device *device, const uint32_t *order, size_t count)
+{
+	uint64_t began_ns = now_ns();
+
+	for (size_t i = 0; i < count; i++)
+		(void)device->bytes[order[i] * PAGE_BYTES];
+	return now_ns() - began_ns;
+}
+
+/* Prints a slice: what it took on the device, and on the floor. */
+static void slice_print(size_t number, uint64_t ns, uint64_t floor_ns)
+{
+	printf("%s[%" PRIu64 ", %" PRIu64 "]", number == 0 ? "" : ", ", ns, floor_ns);
+}
+
+static int run_touch(size_t size, const char *const paths[2])
 {
 	size_t nr_pages = size / PAGE_BYTES;
 	uint32_t *order = calloc(nr_pages, sizeof(*order));
-	struct device device;
-	uint64_t began_ns, took_ns;
+	struct device devices[2];
 	int error;
 
 	if (order == NULL)
 		return failed("memory");
 	shuffle(order, nr_pages);
-	error = device_open(&device, path, size);
+	error = devices_open(devices, paths, size);
 	if (error != 0)
 		goto free_order;
-	began_ns = now_ns();
-	for (size_t i = 0; i < nr_pages; i++)
-		(void)device.bytes[order[i] * PAGE_BYTES];
-	took_ns = now_ns() - began_ns;
-	error = device_close(&device);
-	printf("{\"ns\": %" PRIu64 ", \"pages\": %zu}\n", took_ns, nr_pages);
+	printf("{\"slice_pages\": %zu, \"slices\": [", NR_TOUCHED_PAGES);
+	for (size_t slice = 0; slice < nr_pages / NR_TOUCHED_PAGES; slice++) {
+		const uint32_t *part = &order[slice * NR_TOUCHED_PAGES];
+		uint64_t ns = touch_ns(&devices[0], part, NR_TOUCHED_PAGES);
+
+		slice_print(slice, ns, touch_ns(&devices[1], part, NR_TOUCHED_PAGES));
+	}
+	puts("]}");
+	error = devices_close(devices);
 free_order:
 	free(order);
 	return error;
 }
 
-static int run_populate(const char *path, size_t size)
+static int populate_slice(const struct device *device, size_t offset, uint64_t *took_ns)
 {
-	struct device device;
-	uint64_t began_ns, took_ns;
+	uint64_t began_ns = now_ns();
+	int error = populate(device->bytes + offset, POPULATED_BYTES, MADV_POPULATE_WRITE);
+
+	*took_ns = now_ns() - began_ns;
+	return error;
+}
+
+static int run_populate(size_t size, const char *const paths[2])
+{
+	struct device devices[2];
 	int error, close_error;
 
-	error = device_open(&device, path, size);
+	error = devices_open(devices, paths, size);
 	if (error != 0)
 		return error;
-	began_ns = now_ns();
-	error = populate(device.bytes, size, MADV_POPULATE_WRITE);
-	took_ns = now_ns() - began_ns;
-	close_error = device_close(&device);
-	printf("{\"ns\": %" PRIu64 ", \"pages\": %zu}\n", took_ns, size / PAGE_BYTES);
+	printf("{\"slice_pages\": %zu, \"slices\": [", POPULATED_BYTES / PAGE_BYTES);
+	for (size_t slice = 0; slice < size / POPULATED_BYTES && error == 0; slice++) {
+		uint64_t ns, floor_ns = 0;
+
+		error = populate_slice(&devices[0], slice * POPULATED_BYTES, &ns);
+		if (error == 0)
+			error = populate_slice(&devices[1], slice * POPULATED_BYTES, &floor_ns);
+		slice_print(slice, ns, floor_ns);
+	}
+	puts("]}");
+	close_error = devices_close(devices);
 	return error != 0 ? error : close_error;
 }
 
@@ -189,7 +245,7 @@ static uint64_t write_pass_ns(volatile uint8_t *bytes, size_t size, uint8_t valu
 }
 
 /* The first pass is for both the one that makes everything resident; it is not counted. */
-static int run_rewrite(const char *path, size_t size)
+static int run_rewrite(size_t size, const char *const paths[2])
 {
 	uint64_t took_ns = 0, floor_ns = 0;
 	struct device device;
@@ -199,7 +255,7 @@ static int run_rewrite(const char *path, size_t size)
 	anonymous = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (anonymous == MAP_FAILED)
 		return failed("mmap of anonymous memory");
-	error = device_open(&device, path, size);
+	error = device_open(&device, paths[0], size);
 	if (error != 0)
 		goto unmap;
 	error = populate(device.bytes, size, MADV_POPULATE_WRITE);
@@ -246,14 +302,14 @@ static int run_remove_all(const char *path, size_t size, int advice)
 	return error != 0 ? error : close_error;
 }
 
-static int run_remove_all_clean(const char *path, size_t size)
+static int run_remove_all_clean(size_t size, const char *const paths[2])
 {
-	return run_remove_all(path, size, MADV_POPULATE_READ);
+	return run_remove_all(paths[0], size, MADV_POPULATE_READ);
 }
 
-static int run_remove_all_dirty(const char *path, size_t size)
+static int run_remove_all_dirty(size_t size, const char *const paths[2])
 {
-	return run_remove_all(path, size, MADV_POPULATE_WRITE);
+	return run_remove_all(paths[0], size, MADV_POPULATE_WRITE);
 }
 
 /*
@@ -274,11 +330,11 @@ static int populate_window(int fd, size_t offset, size_t size)
 	return error;
 }
 
-static int run_large(const char *path, size_t size)
+static int run_large(size_t size, const char *const paths[2])
 {
 	struct device device;
 	uint64_t began_ns = now_ns(), populated_ns, reset_ns;
-	int error = device_open(&device, path, PAGE_BYTES);
+	int error = device_open(&device, paths[0], PAGE_BYTES);
 
 	if (error != 0)
 		return error;
@@ -304,23 +360,25 @@ static int run_large(const char *path, size_t size)
 int main(int argc, char **argv)
 {
 	static const struct verb verbs[] = {
-		{ "touch", run_touch },
-		{ "populate", run_populate },
-		{ "rewrite", run_rewrite },
-		{ "remove-all-clean", run_remove_all_clean },
-		{ "remove-all-dirty", run_remove_all_dirty },
-		{ "large", run_large },
+		{ "touch", 2, run_touch },
+		{ "populate", 2, run_populate },
+		{ "rewrite", 1, run_rewrite },
+		{ "remove-all-clean", 1, run_remove_all_clean },
+		{ "remove-all-dirty", 1, run_remove_all_dirty },
+		{ "large", 1, run_large },
 	};
+	const char *paths[2] = { argc > 3 ? argv[3] : NULL, argc > 4 ? argv[4] : NULL };
 	char *end = NULL;
-	size_t size = argc == 4 ? strtoull(argv[3], &end, 10) : 0;
+	size_t size = argc > 2 ? strtoull(argv[2], &end, 10) : 0;
 
-	if (argc != 4 || *end != '\0' || size == 0 || size % PAGE_BYTES != 0) {
-		fputs("usage: client VERB PATH BYTES (a multiple of 4096)\n", stderr);
+	if (argc < 4 || *end != '\0' || size == 0 || size % PAGE_BYTES != 0) {
+		fputs("usage: client VERB BYTES PATH [FLOOR-PATH] (BYTES in whole pages)\n",
+		      stderr);
 		return 2;
 	}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run_fn(argv[2], size) == 0 ? 0 : 1;
-	fprintf(stderr, "client: no verb %s\n", argv[1]);
+		if (strcmp(argv[1], verbs[i].name) == 0 && argc == 3 + verbs[i].nr_paths)
+			return verbs[i].run_fn(size, paths) == 0 ? 0 : 1;
+	fprintf(stderr, "client: no verb %s with so many paths\n", argv[1]);
 	return 2;
 }

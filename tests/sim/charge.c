@@ -67,6 +67,10 @@ static void check_cgroup(struct sim *sim, int number)
 		cgroup->ceiling_bytes = report.usage_bytes;
 	if (report.usage_bytes > cgroup->peak_bytes)
 		cgroup->peak_bytes = report.usage_bytes;
+	/* within one call pages may be given and taken back: a peak that nobody outside sees */
+	if (report.peak_bytes > cgroup->peak_bytes &&
+	    report.peak_bytes <= cgroup->peak_bytes + sim->nr_pages_answered * EPC_PAGE_SIZE)
+		cgroup->peak_bytes = report.peak_bytes;
 	if (report.peak_bytes != cgroup->peak_bytes)
 		sim_fail(sim, "cgroup %d has a peak of %llu bytes, not of %llu", number,
 			 (unsigned long long)report.peak_bytes,
@@ -90,10 +94,19 @@ static void check_instance(struct sim *sim, int number)
 	epc_instance_report(instance->instance, &report);
 	if (report.nr_pages > instance->peak_pages)
 		instance->peak_pages = report.nr_pages;
+	if (report.peak_pages > instance->peak_pages &&
+	    report.peak_pages <= instance->peak_pages + sim->nr_pages_answered)
+		instance->peak_pages = report.peak_pages;
 	if (report.id != instance->id || report.peak_pages != instance->peak_pages ||
 	    report.nr_refusals != instance->nr_refused)
-		sim_fail(sim, "instance %d reports a wrong id, peak or number of refusals",
-			 number);
+		sim_fail(sim,
+			 "instance %d reports id %llu, peak %llu, %llu refusals; the model has"
+			 " %llu, %llu, %llu",
+			 number, (unsigned long long)report.id,
+			 (unsigned long long)report.peak_pages,
+			 (unsigned long long)report.nr_refusals, (unsigned long long)instance->id,
+			 (unsigned long long)instance->peak_pages,
+			 (unsigned long long)instance->nr_refused);
 }
 
 void sim_check_call(struct sim *sim)

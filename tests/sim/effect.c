@@ -81,7 +81,7 @@ static void check_unmap(struct sim *sim, const struct sim_unmap *unmap)
 
 		if (index < unmap->first || index - unmap->first >= unmap->count)
 			continue;
-		if (page->cache == SIM_READING && page->acknowledged_time < page->read_time)
+		if (page->cache == SIM_READING && page->acknowledged_time < page->answered_time)
 			sim_fail(sim, "a page is taken back while its READ is on the way");
 	}
 }
@@ -133,6 +133,7 @@ static void page_answered(struct sim *sim, struct sim_read *read, int i)
 		page->payer = read->payer;
 	}
 	page->read_time = sim->time;
+	page->answered_time = sim->time;
 	sim_charge_look(sim, read->instance, slot);
 	if (read->request.count == 1 && !sim_content_is_in_punch(sim, read->instance, slot))
 		page->is_kept = true;
@@ -152,6 +153,7 @@ static void read_answered(struct sim *sim, struct sim_read *read)
 	switch (read->request.result) {
 	case 0:
 		figures->nr_read_ok++;
+		sim->nr_pages_answered += read->request.count;
 		figures->nr_cluster_ok += is_cluster;
 		if (read->slot == SIM_NOBODY)
 			sim_fail(sim, "a READ of an impossible range is answered");
@@ -232,6 +234,7 @@ void sim_after(struct sim *sim, const char *doing)
 	sim->doing = doing;
 	sim->nr_steps++;
 	sim->nr_refusals = 0;
+	sim->nr_pages_answered = 0;
 	while (epc_effect_next(sim->epc, &effect)) {
 		hash(sim, effect.kind);
 		switch (effect.kind) {
@@ -249,6 +252,9 @@ void sim_after(struct sim *sim, const char *doing)
 			break;
 		}
 	}
+	for (int i = 0; i < SIM_NR_OPERATIONS; i++)
+		if (sim->operations[i].is_to_check)
+			sim_operation_check(sim, &sim->operations[i]);
 	sim_check_call(sim);
 	if (sim->nr_steps % sim->walk_period == 0)
 		sim_check_all(sim);

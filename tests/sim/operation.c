@@ -121,6 +121,13 @@ void sim_operation_replied(struct sim *sim, struct sim_operation *operation)
 		return;
 	sim->instances[operation->instance].nr_resets++;
 	sim_content_operation_ends(sim, operation);
+	operation->is_to_check = true;
+}
+
+/* After all effects of the call: a READ may have been answered behind the operation. */
+void sim_operation_check(struct sim *sim, struct sim_operation *operation)
+{
+	operation->is_to_check = false;
 	for (int slot = 0; slot < SIM_NR_SLOTS; slot++) {
 		if (!sim_operation_covers(operation, sim_slot_index(slot)))
 			continue;

@@ -69,6 +69,7 @@ struct sim_page {
 	int payer;
 	uint64_t read_time; /* when last a READ of it was sent or answered */
 	uint64_t write_time;
+	uint64_t answered_time;	    /* when last a READ of it was answered with 0 */
 	uint64_t acknowledged_time; /* when last epc_delivered() covered it */
 	uint64_t refused_ns;	 /* of the last record of a refusal; 0: none */
 	uint64_t refused_number; /* that record's number among its instance's */
@@ -146,6 +147,7 @@ struct sim_operation {
 	int cursor; /* slot */
 	uint64_t time;
 	uint64_t sent_step;
+	bool is_to_check; /* it was answered by this call */
 };
 
 /* A write on its way to the core, one or more neighbouring pages. */
@@ -245,6 +247,7 @@ struct sim {
 	struct sim_unmap unmaps[SIM_NR_UNMAPS];
 	struct epc_record refusals[SIM_NR_REFUSALS];
 	unsigned int nr_refusals;
+	uint64_t nr_pages_answered; /* by this call */
 	uint64_t next_serial;
 	struct epc_report counted; /* the counts that the core must report */
 
@@ -339,6 +342,7 @@ struct sim_operation *sim_operation_begin(struct sim *sim, int instance,
 /* Moves it on; false: it waits for something. */
 bool sim_operation_go(struct sim *sim, struct sim_operation *operation);
 void sim_operation_replied(struct sim *sim, struct sim_operation *operation);
+void sim_operation_check(struct sim *sim, struct sim_operation *operation);
 
 /* admin.c */
 int sim_cgroup_new(struct sim *sim, int parent);

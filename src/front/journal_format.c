@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* The texts of the journal: a record as a sentence, and as a JSON line. */
+#include "front/journal_internal.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIME_SIZE 40u
+
+static const char *shown(const char *text)
+{
+	return text ? text : "?";
+}
+
+static const char *max_text(uint64_t max_bytes, char text[32])
+{
+	if (max_bytes == EPC_MAX_UNLIMITED)
+		return "max";
+	snprintf(text, 32, "%" PRIu64, max_bytes);
+	return text;
+}
+
+static bool is_root(const char *escaped_path)
+{
+	return escaped_path && strcmp(escaped_path, "/") == 0;
+}
+
+/* "VM 4242 (qemu-system-x86) was refused EPC: ..." names the limit that it was, and whose. */
+static char *refusal_sentence(const struct journal_entry *entry)
+{
+	const struct epc_record *record = &entry->record;
+	const char *cgroup = shown(entry->cgroup), *refuser = shown(entry->refuser);
+	bool is_own = strcmp(cgroup, refuser) == 0;
+	char *where = NULL, *text = NULL;
+	int size;
+
+	if (is_root(entry->refuser))
+		size = asprintf(&where, "the EPC is full: capacity");
+	else
+		size = asprintf(&where, "cgroup %s%s%s%s is at its limit: misc.max", refuser,
+				is_own ? "" : ", above its own ", is_own ? "" : cgroup,
+				is_own ? "" : ",");
+	if (size < 0)
+		return NULL;
+	size = asprintf(&text,
+			"VM %d (%s) was refused EPC: %s %" PRIu64 ", used %" PRIu64 ", %" PRIu64
+			" more bytes were wanted",
+			entry->pid, entry->command, where, record->limit_bytes, record->usage_bytes,
+			record->wanted_bytes);
+	free(where);
+	return size < 0 ? NULL : text;
+}
+
+static char *limit_sentence(const struct journal_entry *entry)
+{
+	char now[32], before[32], *text;
+
+	if (asprintf(&text, "cgroup %s has a new limit: misc.max %s, was %s, used %" PRIu64,
+		     shown(entry->cgroup), max_text(entry->record.limit_bytes, now),
+		     max_text(entry->old_max_bytes, before), entry->record.usage_bytes) < 0)
+		return NULL;
+	return text;
+}
+
+static char *record_sentence(const struct journal_entry *entry)
+{
+	const struct epc_record *record = &entry->record;
+	char *what = NULL, *text = NULL;
+	int size = -1;
+
+	switch (record->kind) {
+	case EPC_RECORD_REFUSED:
+		return refusal_sentence(entry);
+	case EPC_RECORD_STARTED:
+		size = asprintf(&what, "has its first page of EPC, in cgroup %s",
+				shown(entry->cgroup));
+		break;
+	case EPC_RECORD_RESET:
+		size = asprintf(&what, "was reset: %" PRIu64 " pages in %" PRIu64 " us",
+				record->nr_pages, record->took_ns / 1000);
+		break;
+	case EPC_RECORD_PUNCHED:
+		size = asprintf(&what, "gave back %" PRIu64 " pages in %" PRIu64 " us",
+				record->nr_pages, record->took_ns / 1000);
+		break;
+	case EPC_RECORD_CLOSED:
+		size = asprintf(&what,
+				"has given back its last page, the most were %" PRIu64 " bytes",
+				record->usage_bytes);
+		break;
+	}
+	if (size < 0)
+		return NULL;
+	size = asprintf(&text, "VM %d (%s), instance %" PRIu64 ", %s", entry->pid, entry->command,
+			record->instance_id, what);
+	free(what);
+	return size < 0 ? NULL : text;
+}
+
+char *journal_sentence(const struct journal_entry *entry)
+{
+	char *text = NULL;
+
+	switch (entry->kind) {
+	case JOURNAL_RECORD:
+		return record_sentence(entry);
+	case JOURNAL_LIMIT:
+		return limit_sentence(entry);
+	case JOURNAL_LOST:
+		if (asprintf(&text, "%" PRIu64 " records were lost, too many came at once",
+			     entry->record.nr_pages) < 0)
+			return NULL;
+		return text;
+	}
+	return NULL;
+}
+
+/* "2026-11-24T05:40:26.123Z" */
+static void time_text(const struct timespec *time, char text[TIME_SIZE])
+{
+	struct tm tm;
+	size_t size;
+
+	gmtime_r(&time->tv_sec, &tm);
+	size = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + size, TIME_SIZE - size, ".%03dZ", (int)(time->tv_nsec / 1000000));
+}
+
+static json_t *number(uint64_t value)
+{
+	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+static json_t *max_number(uint64_t max_bytes)
+{
+	return max_bytes == EPC_MAX_UNLIMITED ? json_null() : number(max_bytes);
+}
+
+/* Escaped text is UTF-8; what is not there, or is not (never), is null. */
+static json_t *string(const char *text)
+{
+	json_t *json = text ? json_string(text) : NULL;
+
+	return json ? json : json_null();
+}
+
+static int add_refusal(json_t *line, const struct journal_entry *entry)
+{
+	const struct epc_record *record = &entry->record;
+	char *sentence = journal_sentence(entry);
+	int error = 0;
+
+	error |= json_object_set_new(line, "limit_cgroup", string(entry->refuser));
+	error |= json_object_set_new(
+		line, "limit", json_string(is_root(entry->refuser) ? "capacity" : "misc.max"));
+	error |= json_object_set_new(line, "limit_bytes", max_number(record->limit_bytes));
+	error |= json_object_set_new(line, "usage_bytes", number(record->usage_bytes));
+	error |= json_object_set_new(line, "wanted_bytes", number(record->wanted_bytes));
+	error |= json_object_set_new(line, "offset", number(record->index * EPC_PAGE_SIZE));
+	error |= json_object_set_new(line, "text", string(sentence));
+	free(sentence);
+	return error;
+}
+
+static int add_record(json_t *line, const struct journal_entry *entry)
+{
+	const struct epc_record *record = &entry->record;
+	int error = 0;
+
+	switch (record->kind) {
+	case EPC_RECORD_STARTED:
+		break;
+	case EPC_RECORD_REFUSED:
+		error = add_refusal(line, entry);
+		break;
+	case EPC_RECORD_RESET:
+	case EPC_RECORD_PUNCHED:
+		error |= json_object_set_new(line, "pages", number(record->nr_pages));
+		error |= json_object_set_new(line, "took_us", number(record->took_ns / 1000));
+		break;
+	case EPC_RECORD_CLOSED:
+		error |= json_object_set_new(line, "peak_bytes", number(record->usage_bytes));
+		break;
+	}
+	return error;
+}
+
+static const char *kind_name(const struct journal_entry *entry)
+{
+	static const char *const names[] = {
+		[EPC_RECORD_STARTED] = "started", [EPC_RECORD_REFUSED] = "refused",
+		[EPC_RECORD_RESET] = "reset",	  [EPC_RECORD_PUNCHED] = "punched",
+		[EPC_RECORD_CLOSED] = "closed",
+	};
+
+	if (entry->kind == JOURNAL_LIMIT)
+		return "limit";
+	return entry->kind == JOURNAL_LOST ? "lost" : names[entry->record.kind];
+}
+
+static int add_fields(json_t *line, const struct journal_entry *entry, uint64_t seq)
+{
+	bool is_of_vm = entry->kind == JOURNAL_RECORD;
+	const struct epc_record *record = &entry->record;
+	char time[TIME_SIZE];
+	int error = 0;
+
+	time_text(&entry->time, time);
+	error |= json_object_set_new(line, "seq", number(seq));
+	error |= json_object_set_new(line, "time", json_string(time));
+	error |= json_object_set_new(line, "kind", json_string(kind_name(entry)));
+	error |= json_object_set_new(line, "instance",
+				     is_of_vm ? number(record->instance_id) : json_null());
+	error |=
+		json_object_set_new(line, "pid", is_of_vm ? json_integer(entry->pid) : json_null());
+	error |= json_object_set_new(line, "command", string(is_of_vm ? entry->command : NULL));
+	error |= json_object_set_new(line, "cgroup", string(entry->cgroup));
+	switch (entry->kind) {
+	case JOURNAL_RECORD:
+		error |= add_record(line, entry);
+		break;
+	case JOURNAL_LIMIT:
+		error |= json_object_set_new(line, "limit_bytes", max_number(record->limit_bytes));
+		error |= json_object_set_new(line, "old_limit_bytes",
+					     max_number(entry->old_max_bytes));
+		error |= json_object_set_new(line, "usage_bytes", number(record->usage_bytes));
+		break;
+	case JOURNAL_LOST:
+		error |= json_object_set_new(line, "count", number(record->nr_pages));
+		break;
+	}
+	return error;
+}
+
+char *journal_line(const struct journal_entry *entry, uint64_t seq)
+{
+	json_t *line = json_object();
+	char *text = NULL, *dumped;
+
+	if (!line)
+		return NULL;
+	dumped = add_fields(line, entry, seq) ? NULL : json_dumps(line, JSON_COMPACT);
+	json_decref(line);
+	if (dumped && asprintf(&text, "%s\n", dumped) < 0)
+		text = NULL;
+	free(dumped);
+	return text;
+}

@@ -87,7 +87,7 @@ static int device_open(struct device *device, const char *path, size_t size)
 static int device_remove_all(struct device *device)
 {
 	for (unsigned int round = 0; round < NR_ROUNDS_MAX; round++) {
-		int remaining = ioctl(device->fd, IOC_REMOVE_ALL);
+		int remaining = ioctl(device->fd, IOC_REMOVE_ALL, 0);
 
 		if (remaining < 0)
 			return failed("REMOVE_ALL");

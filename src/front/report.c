@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* The JSON texts of status and instances; see report.h. */
+#include "front/report.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "front/daemon.h"
+#include "front/journal.h"
+
+/* json_object_set_new() and others take NULL for "no memory came before" and fail: one check. */
+struct object {
+	json_t *json;
+	bool has_failed;
+};
+
+static void set(struct object *object, const char *name, json_t *value)
+{
+	if (json_object_set_new(object->json, name, value) != 0)
+		object->has_failed = true;
+}
+
+static void set_number(struct object *object, const char *name, uint64_t value)
+{
+	set(object, name, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
+}
+
+static void set_pages(struct object *object, const char *name, uint64_t nr_pages)
+{
+	set_number(object, name, nr_pages * EPC_PAGE_SIZE);
+}
+
+/* Text that is escaped already; NULL: null. */
+static void set_text(struct object *object, const char *name, const char *text)
+{
+	set(object, name, text ? json_string(text) : json_null());
+}
+
+static void set_object(struct object *object, const char *name, struct object *value)
+{
+	object->has_failed |= value->has_failed;
+	set(object, name, value->json);
+}
+
+/* Makes the line and drops the object. */
+static int finish(struct object *object, char **text, size_t *size)
+{
+	char *line = object->has_failed ? NULL : json_dumps(object->json, JSON_COMPACT);
+	char *grown = NULL;
+
+	json_decref(object->json);
+	if (line) {
+		*size = strlen(line) + 1;
+		grown = realloc(line, *size + 1);
+	}
+	if (!grown) {
+		free(line);
+		return -ENOMEM;
+	}
+	strcpy(grown + *size - 1, "\n");
+	*text = grown;
+	return 0;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t ms_since(uint64_t then_ns)
+{
+	uint64_t now = now_ns();
+
+	return now > then_ns ? (now - then_ns) / 1000000 : 0;
+}
+
+/* ---- status ---- */
+
+struct status {
+	struct epc_report epc;
+	struct epc_cgroup_report root;
+	struct epc_section_report sections[EPC_NR_SECTIONS_MAX];
+	unsigned int nr_sections;
+};
+
+static void status_copy(struct daemon *daemon, struct status *status)
+{
+	struct epc *epc = engine_lock(daemon->engine);
+
+	epc_report(epc, &status->epc);
+	epc_cgroup_report(epc_cgroup_root(epc), &status->root);
+	status->nr_sections = epc_nr_sections(epc);
+	for (unsigned int i = 0; i < status->nr_sections; i++)
+		epc_section_report(epc, i, &status->sections[i]);
+	engine_unlock(daemon->engine);
+}
+
+static struct object sections_object(const struct status *status)
+{
+	struct object list = { .json = json_array() };
+
+	for (unsigned int i = 0; i < status->nr_sections; i++) {
+		const struct epc_section_report *section = &status->sections[i];
+		struct object object = { .json = json_object() };
+
+		set(&object, "node", json_integer(section->node));
+		set_pages(&object, "total_bytes", section->nr_pages);
+		set_pages(&object, "free_bytes", section->nr_free);
+		list.has_failed |= object.has_failed;
+		list.has_failed |= json_array_append_new(list.json, object.json) != 0;
+	}
+	return list;
+}
+
+static struct object epc_object(const struct status *status)
+{
+	struct object object = { .json = json_object() };
+	struct object sections = sections_object(status);
+
+	set_pages(&object, "total_bytes", status->epc.nr_pages);
+	set_pages(&object, "free_bytes", status->epc.nr_free);
+	set_pages(&object, "used_bytes", status->epc.nr_pages - status->epc.nr_free);
+	set_pages(&object, "speculative_bytes", status->epc.nr_speculative);
+	set_object(&object, "sections", &sections);
+	return object;
+}
+
+static struct object status_counters(const struct status *status)
+{
+	struct object object = { .json = json_object() };
+
+	set_number(&object, "faults", status->epc.nr_faults);
+	set_number(&object, "clusters", status->epc.nr_clusters);
+	set_number(&object, "refusals", status->epc.nr_refusals);
+	set_number(&object, "resets", status->epc.nr_resets);
+	set_number(&object, "taken_back", status->epc.nr_taken_back);
+	return object;
+}
+
+static struct object lock_object(struct daemon *daemon)
+{
+	struct object object = { .json = json_object() };
+
+	set_number(&object, "longest_hold_ns", engine_longest_hold_ns(daemon->engine));
+	set_number(&object, "longest_hold_cpu_ns", engine_longest_hold_cpu_ns(daemon->engine));
+	return object;
+}
+
+static struct object warnings_object(const struct daemon *daemon)
+{
+	struct object list = { .json = json_array() };
+
+	for (unsigned int i = 0; i < daemon->nr_warnings; i++) {
+		const char *warning = daemon->warnings[i];
+		char *text = text_to_utf8_new(warning, strlen(warning));
+
+		list.has_failed |= json_array_append_new(list.json, json_string(text)) != 0;
+		free(text);
+	}
+	return list;
+}
+
+int report_status(struct daemon *daemon, char **text, size_t *size)
+{
+	struct object object = { .json = json_object() };
+	struct object epc, counters, lock, warnings;
+	char *run_dir = text_escape_string_new(daemon->options.run_dir);
+	struct status status;
+
+	status_copy(daemon, &status);
+	epc = epc_object(&status);
+	counters = status_counters(&status);
+	lock = lock_object(daemon);
+	warnings = warnings_object(daemon);
+	set_text(&object, "version", EPCD_VERSION);
+	set_number(&object, "pid", (uint64_t)getpid());
+	set_number(&object, "uptime_ms", ms_since(daemon->started_ns));
+	set_text(&object, "run_dir", run_dir);
+	set_object(&object, "epc", &epc);
+	set_number(&object, "instances", status.epc.nr_instances);
+	set_number(&object, "parked", status.epc.nr_parked);
+	set_number(&object, "unmaps", status.epc.nr_unmaps);
+	set_object(&object, "counters", &counters);
+	set_number(&object, "peak_bytes", status.root.peak_bytes);
+	set_object(&object, "lock", &lock);
+	set_object(&object, "warnings", &warnings);
+	free(run_dir);
+	return finish(&object, text, size);
+}
+
+/* ---- instances ---- */
+
+struct instance {
+	struct vepc vepc; /* its strings are copies */
+	struct epc_instance_report report;
+};
+
+static struct vepc *instance_find(struct daemon *daemon, uint64_t id)
+{
+	struct vepc *vepc = id ? device_vepc_next(daemon, id - 1) : NULL;
+
+	return vepc && vepc->id == id ? vepc : NULL;
+}
+
+bool report_has_instance(struct daemon *daemon, uint64_t id)
+{
+	bool is_there;
+
+	engine_lock(daemon->engine);
+	is_there = instance_find(daemon, id) != NULL;
+	engine_unlock(daemon->engine);
+	return is_there;
+}
+
+uint64_t report_next_instance(struct daemon *daemon, uint64_t after_id)
+{
+	struct vepc *vepc;
+	uint64_t id;
+
+	engine_lock(daemon->engine);
+	vepc = device_vepc_next(daemon, after_id);
+	id = vepc ? vepc->id : 0;
+	engine_unlock(daemon->engine);
+	return id;
+}
+
+static bool instance_copy(struct daemon *daemon, uint64_t id, struct instance *copy)
+{
+	struct vepc *vepc;
+
+	engine_lock(daemon->engine);
+	vepc = instance_find(daemon, id);
+	if (vepc) {
+		copy->vepc = *vepc;
+		copy->vepc.cmdline = vepc->cmdline ? strdup(vepc->cmdline) : NULL;
+		copy->vepc.cgroup_path = vepc->cgroup_path ? strdup(vepc->cgroup_path) : NULL;
+		epc_instance_report(vepc->instance, &copy->report);
+	}
+	engine_unlock(daemon->engine);
+	return vepc != NULL;
+}
+
+static struct object instance_counters(const struct epc_instance_report *report)
+{
+	struct object object = { .json = json_object() };
+
+	set_number(&object, "faults", report->nr_faults);
+	set_number(&object, "clusters", report->nr_clusters);
+	set_number(&object, "refusals", report->nr_refusals);
+	set_number(&object, "resets", report->nr_resets);
+	return object;
+}
+
+static json_t *last_refusal(struct daemon *daemon, uint64_t id)
+{
+	char *line = journal_last_refusal(daemon->journal, id);
+	json_t *record = line ? json_loads(line, 0, NULL) : json_null();
+
+	free(line);
+	return record;
+}
+
+int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *size)
+{
+	struct object object = { 0 }, counters;
+	struct instance copy;
+
+	if (!instance_copy(daemon, id, &copy))
+		return -ENOENT;
+	object.json = json_object();
+	counters = instance_counters(&copy.report);
+	set_number(&object, "id", id);
+	set_text(&object, "device", "sgx_vepc");
+	set(&object, "pid", json_integer(copy.vepc.pid));
+	set_number(&object, "start_time", copy.vepc.start_time);
+	set_number(&object, "uid", copy.vepc.uid);
+	set_text(&object, "command", copy.vepc.command);
+	set_text(&object, "cmdline", copy.vepc.cmdline);
+	set_text(&object, "cgroup", copy.vepc.cgroup_path);
+	set_number(&object, "opened_ms_ago", ms_since(copy.vepc.opened_ns));
+	set_pages(&object, "touched_bytes", copy.report.end_index);
+	set_pages(&object, "owned_bytes", copy.report.nr_pages);
+	set_pages(&object, "resident_bytes", copy.report.nr_pages_with_bytes);
+	set_pages(&object, "speculative_bytes", copy.report.nr_speculative);
+	set_pages(&object, "peak_bytes", copy.report.peak_pages);
+	set_object(&object, "counters", &counters);
+	set(&object, "last_refusal", last_refusal(daemon, id));
+	free(copy.vepc.cmdline);
+	free(copy.vepc.cgroup_path);
+	return finish(&object, text, size);
+}

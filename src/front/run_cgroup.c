@@ -93,7 +93,7 @@ static void leftovers_remove(int place_fd)
 	while ((entry = readdir(list))) {
 		int fd;
 
-		if (strncmp(entry->d_name, NAME_PREFIX, sizeof(NAME_PREFIX) - 1))
+		if (strncmp(entry->d_name, NAME_PREFIX, sizeof(NAME_PREFIX) - 1) != 0)
 			continue;
 		fd = openat(place_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)

@@ -86,6 +86,10 @@ static bool has_room(struct epc *epc, const struct epc_cgroup *cgroup, uint64_t 
 {
 	uint64_t max_pages = cgroup->max_pages + MUTANT(epc, CHARGE_OFF_BY_ONE);
 
+	/* A full EPC is a refusal by the root. Found out here, before anything is charged: to
+	 * uncharge wakes whoever waits, who would try again at once, and again. */
+	if (!cgroup->parent && nr_pages > epc->nr_free)
+		return false;
 	return cgroup->usage_pages <= max_pages && nr_pages <= max_pages - cgroup->usage_pages;
 }
 

@@ -31,7 +31,7 @@ struct daemon_options {
 struct daemon {
 	struct daemon_options options;
 	struct engine *engine;
-	struct device *device;	 /* the directory dev/ */
+	struct device *device;	  /* the directory dev/ */
 	struct vepc_table *vepcs; /* the instances of sgx_vepc */
 	struct node_table *nodes;
 	struct mirror *mirror;	 /* cgroups by id and by path */
@@ -71,13 +71,13 @@ struct node *device_dir_get(struct daemon *daemon);
  */
 struct vepc {
 	struct epc_instance *instance;
-	uint64_t id;	      /* the core's */
-	int pid;	      /* the opener's process id, for showing only: never signalled */
-	uint64_t start_time;  /* field 22 of /proc/PID/stat, clock ticks since boot */
+	uint64_t id;	     /* the core's */
+	int pid;	     /* the opener's process id, for showing only: never signalled */
+	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
 	unsigned int uid;
-	char command[64];     /* comm, escaped */
-	char *cmdline;	      /* escaped, may be NULL */
-	char *cgroup_path;    /* escaped, as opened */
+	char command[64];  /* comm, escaped */
+	char *cmdline;	   /* escaped, may be NULL */
+	char *cgroup_path; /* escaped, as opened */
 	uint64_t opened_ns;
 };
 struct vepc *device_vepc_next(struct daemon *daemon, uint64_t after_id);

@@ -42,22 +42,26 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static const char help_text[] =
-	"usage: epcd [options]\n"
-	"       epcd run [options] -- COMMAND [ARGUMENT]...   (epcd run --help)\n"
-	"\n"
-	"Gives virtual machines their SGX EPC on a machine without SGX.\n"
-	"\n"
-	"  --epc SIZE[@NODE]   a section of EPC, on a NUMA node (default 64M@0); up to 8 times;\n"
-	"                      bytes or with suffix K, M, G\n"
-	"  --run-dir DIR       where to mount devices and control files (default " RUN_DIR_DEFAULT ")\n"
-	"  --link-dev          make /dev/sgx_vepc a link to DIR/dev/sgx_vepc\n"
-	"  --cgroup-root DIR   the cgroup v2 hierarchy (default: where it is mounted)\n"
-	"  --log-level LEVEL   error, warning, info (default) or debug\n"
-	"  --debug             files for tests in DIR/debug\n"
-	"  --version, --help\n"
-	"\n"
-	"It stays in the foreground and ends on SIGTERM or SIGINT.\n";
+static const char help_text[] = "usage: epcd [options]\n"
+				"       epcd run [options] -- COMMAND [ARGUMENT]...   (epcd run "
+				"--help)\n"
+				"\n"
+				"Gives virtual machines their SGX EPC on a machine without SGX.\n"
+				"\n"
+				"  --epc SIZE[@NODE]   a section of EPC, on a NUMA node (default "
+				"64M@0); up to 8 times;\n"
+				"                      bytes or with suffix K, M, G\n"
+				"  --run-dir DIR       where to mount devices and control files "
+				"(default " RUN_DIR_DEFAULT ")\n"
+				"  --link-dev          make /dev/sgx_vepc a link to "
+				"DIR/dev/sgx_vepc\n"
+				"  --cgroup-root DIR   the cgroup v2 hierarchy (default: where it "
+				"is mounted)\n"
+				"  --log-level LEVEL   error, warning, info (default) or debug\n"
+				"  --debug             files for tests in DIR/debug\n"
+				"  --version, --help\n"
+				"\n"
+				"It stays in the foreground and ends on SIGTERM or SIGINT.\n";
 
 /* 0, or -EINVAL, logged. */
 static int option_take(int option, const char *argument, struct daemon_options *options)

@@ -18,7 +18,7 @@
 
 #define KERNEL_MAJOR_MIN 5u
 #define KERNEL_MINOR_MIN 15u
-#define NR_LOCK_TRIES 16u     /* another daemon that ends removes the lock file between two steps */
+#define NR_LOCK_TRIES 16u /* another daemon that ends removes the lock file between two steps */
 #define NR_STALE_MOUNTS_MAX 8u /* one on top of the other */
 
 static int kernel_check(void)
@@ -287,7 +287,8 @@ int mount_up(struct mount_point *point)
 	if (mount("epcd", point->dir, MOUNT_FS_TYPE, MS_NOSUID | MS_NODEV, options) < 0) {
 		int error = errno;
 
-		log_error("%s cannot be mounted on (%s): run as root, or use `epcd run`, which makes "
+		log_error("%s cannot be mounted on (%s): run as root, or use `epcd run`, which "
+			  "makes "
 			  "a user namespace",
 			  point->dir, strerror(error));
 		return -error;

@@ -49,9 +49,9 @@ struct node_ops {
 
 struct node {
 	const struct node_ops *ops;
-	uint64_t ino;	   /* node_table's */
+	uint64_t ino;	     /* node_table's */
 	uint64_t nr_lookups; /* node_table's */
-	char *key;	   /* node_table's: set: found again under this name, one node; NULL: a fresh one */
+	char *key; /* node_table's: set: found again under this name, one node; NULL: a fresh one */
 	struct node *next_by_ino, *next_by_key; /* node_table's */
 };
 

@@ -174,7 +174,7 @@ int vepc_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, struct vepc
 	if (!new->opener)
 		new->opener = mirror_root(daemon->mirror);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	new->vepc.opened_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+	new->vepc.opened_ns = (uint64_t)now.tv_sec *UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 
 	epc = engine_lock(daemon->engine);
 	new->vepc.cgroup_path = text_escape_string_new(new->opener->path);
@@ -493,7 +493,8 @@ bool vepc_watch(struct daemon *daemon)
 				has_left = true;
 				continue;
 			}
-			parked_with(parked, refs[i].key, read_interrupt, engine_lock(daemon->engine));
+			parked_with(parked, refs[i].key, read_interrupt,
+				    engine_lock(daemon->engine));
 			engine_unlock(daemon->engine);
 		}
 	} while (nr == NR_WATCHED_AT_ONCE);

@@ -42,6 +42,7 @@ struct journal_reader {
 	uint64_t next; /* the line that is read next */
 	char *rest;    /* of a line that was longer than the read: a new string */
 	size_t rest_at;
+	struct journal_reader *older, *newer; /* the book's list */
 };
 
 struct journal_wait {
@@ -62,6 +63,7 @@ struct journal_book {
 	char *lines[JOURNAL_NR_HISTORY]; /* line n is in slot n % JOURNAL_NR_HISTORY */
 	uint64_t nr_lines;		 /* since the start */
 	struct journal_wait *waits;
+	struct journal_reader *newest; /* of the readers */
 	uint64_t next_key;
 	unsigned int nr_readers, nr_waits;
 	bool is_closed; /* nothing more comes */

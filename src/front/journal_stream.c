@@ -27,8 +27,21 @@ void journal_book_init(struct journal_book *book)
 	book->next_key = 1;
 }
 
+static void reader_free(struct journal_reader *reader)
+{
+	free(reader->rest);
+	free(reader);
+}
+
+/* Readers are left when the connection was ended under them: no release comes then. */
 void journal_book_fini(struct journal_book *book)
 {
+	while (book->newest) {
+		struct journal_reader *reader = book->newest;
+
+		book->newest = reader->older;
+		reader_free(reader);
+	}
 	for (unsigned int i = 0; i < JOURNAL_NR_HISTORY; i++)
 		free(book->lines[i]);
 	pthread_mutex_destroy(&book->lock);
@@ -241,6 +254,10 @@ void journal_stream_open(struct journal *journal, fuse_req_t req, struct fuse_fi
 	if (!error) {
 		book->nr_readers++;
 		reader->next = book->nr_lines;
+		reader->older = book->newest;
+		if (book->newest)
+			book->newest->newer = reader;
+		book->newest = reader;
 	}
 	pthread_mutex_unlock(&book->lock);
 	if (error) {
@@ -344,9 +361,14 @@ void journal_stream_release(struct journal *journal, fuse_req_t req, struct fuse
 
 	pthread_mutex_lock(&book->lock);
 	book->nr_readers--;
+	if (reader->newer)
+		reader->newer->older = reader->older;
+	else
+		book->newest = reader->older;
+	if (reader->older)
+		reader->older->newer = reader->newer;
 	pthread_mutex_unlock(&book->lock);
-	free(reader->rest);
-	free(reader);
+	reader_free(reader);
 	if (req)
 		fuse_reply_err(req, 0);
 }

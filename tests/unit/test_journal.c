@@ -526,7 +526,8 @@ static void the_end_answers_everybody(void **state)
 		reqs[i] = stream_read(world, &files[i], READ_SIZE);
 		assert_int_equal(reqs[i]->size, 0);
 		request_free(reqs[i]);
-		stream_close(world, &files[i]);
+		if (i) /* the first is left open: the connection may end under it */
+			stream_close(world, &files[i]);
 	}
 }
 

@@ -12,8 +12,10 @@ from .client import Client
 from .daemon import Daemon, mount_end, mounts_below
 from .process import Process
 from .vm import Vm
+from .wait import eventually
 
 KILL_TIMEOUT_S = 20.0
+ORPHAN_TIMEOUT_S = 5.0
 NUMBERS = itertools.count(1)
 
 
@@ -149,8 +151,11 @@ class World:
     def _end_cgroups(self, problems):
         if self._top is None:
             return
-        pids = self._top.pids()
-        if pids:
+        try:
+            # A child of a killed client may be on its way out.
+            eventually(lambda: not self._top.pids(), ORPHAN_TIMEOUT_S)
+        except AssertionError:
+            pids = self._top.pids()
             problems.append(f"processes are left: {[pid_describe(pid) for pid in pids]}")
             self._top.kill(KILL_TIMEOUT_S)
         self._top.remove()

@@ -250,6 +250,64 @@ static bool is_full(struct sim *sim, int cgroup)
 	       (cgroup == 0 && all.nr_free == 0);
 }
 
+bool sim_is_waited_for(const struct sim *sim, int cgroup)
+{
+	for (int i = 0; i < SIM_NR_READS; i++) {
+		const struct sim_read *read = &sim->reads[i];
+
+		if (read->phase == SIM_READ_IN_CORE && read->request.waits_at &&
+		    sim_cgroup_is_under(sim, cgroup, cgroup_of(sim, read->request.waits_at)))
+			return true;
+	}
+	return false;
+}
+
+void sim_check_waiters(struct sim *sim)
+{
+	for (int i = 0; i < SIM_NR_READS; i++) {
+		const struct sim_read *read = &sim->reads[i];
+
+		if (read->phase == SIM_READ_IN_CORE &&
+		    !is_full(sim, cgroup_of(sim, read->request.waits_at)))
+			sim_fail(sim, "instance %d waits for page 0x%llx at cgroup %d, which has room",
+				 read->instance, (unsigned long long)read->request.first,
+				 cgroup_of(sim, read->request.waits_at));
+	}
+}
+
+/* A cluster gets what nobody else needs. */
+void sim_check_cluster(struct sim *sim, const struct sim_read *read)
+{
+	struct epc_report report;
+
+	if (read->was_unmapping)
+		sim_fail(sim, "a cluster is answered with a page that is being unmapped");
+	if (read->was_owned)
+		return;
+	epc_report(sim->epc, &report);
+	if (report.nr_free < 64 && report.nr_free < sim->nr_pages / 16)
+		sim_fail(sim, "a cluster takes one of the last pages");
+	if (read->was_waited_for)
+		sim_fail(sim, "a cluster gets pages that a parked fault waits for");
+}
+
+/* What is taken back is charged below a limit at which somebody waits. */
+void sim_check_taken_back(struct sim *sim, const struct sim_unmap *unmap)
+{
+	const struct epc_instance *instance = sim->instances[unmap->instance].instance;
+
+	for (uint64_t i = 0; i < unmap->count; i++) {
+		struct epc_page_report page;
+
+		epc_page_report(sim->epc, instance, unmap->first + i, &page);
+		if (!page.is_owned || !page.is_speculative)
+			sim_fail(sim, "a page is taken back that is not speculative");
+		if (!sim_is_waited_for(sim, cgroup_of(sim, page.payer)))
+			sim_fail(sim, "a page of cgroup %d is taken back, nobody waits above it",
+				 cgroup_of(sim, page.payer));
+	}
+}
+
 static const struct epc_record *find_record(const struct sim *sim, const struct sim_read *read)
 {
 	for (unsigned int i = 0; i < sim->nr_refusals; i++)

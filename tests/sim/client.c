@@ -64,7 +64,7 @@ void sim_fault(struct sim *sim, int number, int slot)
 	/* sometimes a thread of another cgroup has mapped the file */
 	int payer = instance->payer;
 
-	if (sim_chance(sim, 24))
+	if (!sim->chase && sim_chance(sim, 24))
 		payer = sim_cgroup_random(sim);
 	sim_read_send(sim, number, sim_slot_index(slot), 1, payer);
 }
@@ -77,6 +77,8 @@ void sim_cluster(struct sim *sim, int number, int slot, int count)
 
 	if (instance->life != SIM_OPEN)
 		return;
+	if (count > SIM_CLUSTER_MAX)
+		count = SIM_CLUSTER_MAX;
 	while (nr_absent < count && slot + nr_absent < SIM_NR_SLOTS &&
 	       sim_slot_index(slot + nr_absent) == sim_slot_index(slot) + (uint64_t)nr_absent &&
 	       instance->pages[slot + nr_absent].cache == SIM_ABSENT)

@@ -75,6 +75,8 @@ static void check_unmap(struct sim *sim, const struct sim_unmap *unmap)
 		    other->first < unmap->first + unmap->count)
 			sim_fail(sim, "two unmappings overlap");
 	}
+	if (!unmap->is_reset)
+		sim_check_taken_back(sim, unmap);
 	for (int slot = 0; !unmap->is_reset && slot < SIM_NR_SLOTS; slot++) {
 		const struct sim_page *page = &sim->instances[unmap->instance].pages[slot];
 		uint64_t index = sim_slot_index(slot);
@@ -157,6 +159,8 @@ static void read_answered(struct sim *sim, struct sim_read *read)
 		figures->nr_cluster_ok += is_cluster;
 		if (read->slot == SIM_NOBODY)
 			sim_fail(sim, "a READ of an impossible range is answered");
+		if (is_cluster)
+			sim_check_cluster(sim, read);
 		for (int i = 0; i < (int)read->request.count; i++)
 			page_answered(sim, read, i);
 		break;
@@ -190,6 +194,10 @@ static void take_reply(struct sim *sim, struct epc_request *request)
 	hash(sim, (uint64_t)request->result);
 	hash(sim, request->first);
 	hash(sim, request->count);
+	if (request == sim->raw) {
+		sim->is_raw_answered = true;
+		return;
+	}
 	for (int i = 0; i < SIM_NR_READS; i++)
 		if (request == &sim->reads[i].request) {
 			read_answered(sim, &sim->reads[i]);

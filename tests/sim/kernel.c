@@ -29,7 +29,12 @@ static void lock_pages(struct sim *sim, struct sim_read *read)
 
 		if (page->cache != SIM_ABSENT)
 			sim_fail(sim, "the simulator's own bug: a READ of a page that is there");
+		struct epc_page_report report;
+
 		sim_charge_look(sim, read->instance, read->slot + i);
+		epc_page_report(sim->epc, read->request.instance,
+				read->request.first + (uint64_t)i, &report);
+		read->was_unmapping |= report.is_unmapping;
 		read->was_owned &= page->is_owned;
 		page->cache = SIM_READING;
 		page->read_time = sim->time;
@@ -67,6 +72,7 @@ struct sim_read *sim_read_send(struct sim *sim, int number, uint64_t first, uint
 	read->request.buffer = read->buffer;
 	if (read->slot != SIM_NOBODY)
 		lock_pages(sim, read);
+	read->was_waited_for = sim_is_waited_for(sim, payer);
 	read->phase = SIM_READ_IN_CORE;
 	instance->nr_outstanding++;
 	sim->figures.nr_reads++;
@@ -74,6 +80,9 @@ struct sim_read *sim_read_send(struct sim *sim, int number, uint64_t first, uint
 		  (unsigned long long)first, (unsigned long long)count, payer);
 	epc_read(sim->epc, &read->request);
 	sim_after(sim, "READ");
+	if (read->slot != SIM_NOBODY && read->was_waited_for && !read->was_owned && count == 1 &&
+	    read->phase != SIM_READ_IN_CORE)
+		sim_fail(sim, "a fault does not queue behind the one that waits already");
 	if (read->phase == SIM_READ_IN_CORE) {
 		sim->figures.nr_parked++;
 		if (count != 1)
@@ -305,10 +314,19 @@ bool sim_core_step(struct sim *sim)
 	bool has_more = epc_step(sim->epc);
 
 	sim_after(sim, "step");
+	if (!has_more)
+		sim_check_waiters(sim);
 	return has_more;
 }
 
-static bool settle_transport(struct sim *sim)
+void sim_core_run(struct sim *sim)
+{
+	for (unsigned int round = 0; sim_core_step(sim); round++)
+		if (round == QUIESCE_ROUNDS_MAX)
+			sim_fail(sim, "epc_step() never ends");
+}
+
+bool sim_settle_transport(struct sim *sim)
 {
 	bool has_moved = false;
 
@@ -330,7 +348,7 @@ static bool settle_transport(struct sim *sim)
 	return has_moved;
 }
 
-static bool settle_unmaps(struct sim *sim)
+bool sim_settle_unmaps(struct sim *sim)
 {
 	bool has_moved = false;
 
@@ -388,8 +406,8 @@ void sim_quiesce(struct sim *sim)
 	sim->figures.nr_quiesces++;
 	sim->fail_countdown = 0;
 	while (has_moved) {
-		has_moved = settle_transport(sim);
-		has_moved |= settle_unmaps(sim);
+		has_moved = sim_settle_transport(sim);
+		has_moved |= sim_settle_unmaps(sim);
 		for (int i = 0; i < SIM_NR_OPERATIONS; i++)
 			for (int n = 0; n < 2 * SIM_NR_SLOTS &&
 					sim_operation_go(sim, &sim->operations[i]);

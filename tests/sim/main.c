@@ -85,7 +85,7 @@ static void run_episode(struct sim *sim, uint64_t number)
 	sim->random = sim_seed_mix(sim->options.seed, number);
 	if (sim->options.only_chase)
 		chase = find_chase(sim->options.only_chase);
-	else if (sim_nr_chases && sim_chance(sim, 3))
+	else if (!sim_chance(sim, 4)) /* they are short */
 		chase = &sim_chases[sim_below(sim, sim_nr_chases)];
 	sim->chase = chase ? chase->name : NULL;
 	sim_trace(sim, "episode %llu %s", (unsigned long long)number, chase ? chase->name : "");

@@ -28,7 +28,7 @@
 
 #define SIM_NR_INSTANCES 8
 #define SIM_NR_CGROUPS 9   /* the root is number 0 */
-#define SIM_NR_NEAR 320    /* slots from index 0 on */
+#define SIM_NR_NEAR 600    /* slots from index 0 on */
 #define SIM_NR_FAR_AREAS 3 /* far areas of SIM_NR_FAR slots each */
 #define SIM_NR_FAR 16
 #define SIM_NR_SLOTS (SIM_NR_NEAR + SIM_NR_FAR_AREAS * SIM_NR_FAR)
@@ -120,6 +120,8 @@ struct sim_read {
 	uint64_t nr_failures; /* of the allocator, when it was sent */
 	bool is_interrupted;
 	bool was_owned; /* every page of it, when it was sent */
+	bool was_unmapping;   /* one of its pages, when it was sent */
+	bool was_waited_for;  /* somebody waited at the payer or above it */
 	unsigned char *buffer;
 };
 
@@ -243,6 +245,8 @@ struct sim {
 	struct sim_cgroup cgroups[SIM_NR_CGROUPS];
 	struct sim_read reads[SIM_NR_READS];
 	struct sim_operation operations[SIM_NR_OPERATIONS];
+	struct epc_request *raw; /* a chase's own request, outside of the page cache */
+	bool is_raw_answered;
 	struct sim_wire wires[SIM_NR_WIRES];
 	struct sim_unmap unmaps[SIM_NR_UNMAPS];
 	struct epc_record refusals[SIM_NR_REFUSALS];
@@ -300,6 +304,12 @@ void sim_charge_look(struct sim *sim, int instance, int slot);
 bool sim_cgroup_is_under(const struct sim *sim, int cgroup, int ancestor);
 void sim_check_call(struct sim *sim);
 void sim_check_all(struct sim *sim);
+/* Somebody is parked at the cgroup or above it. */
+bool sim_is_waited_for(const struct sim *sim, int cgroup);
+/* After epc_step() has nothing more to do: nobody waits at a limit that has room. */
+void sim_check_waiters(struct sim *sim);
+void sim_check_cluster(struct sim *sim, const struct sim_read *read);
+void sim_check_taken_back(struct sim *sim, const struct sim_unmap *unmap);
 void sim_check_refusal(struct sim *sim, const struct sim_read *read);
 void sim_check_refused_record(struct sim *sim, const struct epc_record *record);
 
@@ -322,6 +332,10 @@ void sim_unmap_acknowledge(struct sim *sim, struct sim_unmap *unmap);
 /* Everything outstanding is brought to its end; fails when something cannot end. */
 void sim_quiesce(struct sim *sim);
 bool sim_core_step(struct sim *sim);
+void sim_core_run(struct sim *sim); /* until there is no more to do now */
+/* Writes arrive, replies are delivered and acknowledged. Unmappings are performed. */
+bool sim_settle_transport(struct sim *sim);
+bool sim_settle_unmaps(struct sim *sim);
 
 /* client.c */
 int sim_open(struct sim *sim, int cgroup);
@@ -355,7 +369,22 @@ void sim_tick(struct sim *sim, uint64_t ns);
 void sim_schedule_draw(struct sim *sim);
 void sim_schedule_step(struct sim *sim);
 
-/* chase.c */
+/*
+ * chase.c has the scripts of faults and limits, chase_reset.c those of resets and writes. must()
+ * fails when its condition does not hold; touch() faults pages one by one, with delivery.
+ */
+void sim_must(const struct sim *sim, bool holds, const char *what);
+void sim_touch(struct sim *sim, int instance, int slot, int count);
+unsigned int sim_nr_parked(const struct sim *sim);
+void sim_chase_reset_touched(struct sim *sim);
+void sim_chase_reset_undelivered(struct sim *sim);
+void sim_chase_reset_large(struct sim *sim);
+void sim_chase_reset_endless(struct sim *sim);
+void sim_chase_write_after_punch(struct sim *sim);
+void sim_chase_write_partial(struct sim *sim);
+void sim_chase_punch_for_waiter(struct sim *sim);
+void sim_chase_punch_inactive_for_waiter(struct sim *sim);
+void sim_chase_release_unmapping(struct sim *sim);
 typedef void (*sim_chase_fn)(struct sim *sim);
 struct sim_chase {
 	const char *name;

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from harness.vm import MIB
+from harness.wait import eventually
 
 NR_PAGES = 1024
 
@@ -115,12 +115,16 @@ def test_signals_do_not_refuse(full, cgroup, client):
 
 
 def test_sigkill_of_a_client_with_many_threads(full, cgroup, client):
-    """Goal: many parked threads die together. Method: 32 threads, several wait, SIGKILL."""
+    """Goal: parked threads die together. Method: 32 threads; when all wait or are done, SIGKILL."""
     crowd = client(full, cgroup("crowd"))
     crowd.map(0, NR_PAGES)
     full.hold_unmaps(True)
     crowd.do(f"crew 0 32 0 {NR_PAGES - 1} 5")
-    full.wait_parked(32)
+
+    def all_wait():
+        nr_parked = full.status()["parked"]
+        return nr_parked > 0 and nr_parked == len(crowd.process.thread_states()) - 1
+    eventually(all_wait)
     assert crowd.process.kill(timeout=30) == -signal.SIGKILL
     full.wait_parked(0)
     full.hold_unmaps(False)

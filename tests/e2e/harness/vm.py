@@ -220,8 +220,9 @@ class Vm:
         self.qmp.send("quit")
         return self.process.wait(timeout)
 
-    def kill(self):
-        return self.process.kill()
+    def kill(self, timeout=TIMEOUT_S):
+        """SIGKILL; QEMU's exit code."""
+        return self.process.kill(timeout)
 
     def wait(self, timeout=TIMEOUT_S):
         return self.process.wait(timeout)

@@ -47,7 +47,7 @@ int epc_cgroup_new(struct epc *epc, struct epc_cgroup *parent, uint64_t id, void
 int epc_cgroup_free(struct epc *epc, struct epc_cgroup *cgroup)
 {
 	if (!cgroup->parent || cgroup->nr_children || cgroup->nr_instances || cgroup->nr_stakes ||
-	    cgroup->nr_payers || cgroup->nr_waiters || cgroup->is_taking)
+	    (cgroup->nr_payers && !MUTANT(epc, CGROUP_FREED_WITH_PAYERS)) || cgroup->nr_waiters || cgroup->is_taking)
 		return -EBUSY;
 	cgroup->parent->nr_children--;
 	list_remove(&cgroup->node);
@@ -88,7 +88,7 @@ static bool has_room(struct epc *epc, const struct epc_cgroup *cgroup, uint64_t 
 
 	/* A full EPC is a refusal by the root. Found out here, before anything is charged: to
 	 * uncharge wakes whoever waits, who would try again at once, and again. */
-	if (!cgroup->parent && nr_pages > epc->nr_free)
+	if (!cgroup->parent && nr_pages > epc->nr_free && !MUTANT(epc, FULL_FOUND_LATE))
 		return false;
 	return cgroup->usage_pages <= max_pages && nr_pages <= max_pages - cgroup->usage_pages;
 }
@@ -109,6 +109,8 @@ struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer, uint
 		return refuser;
 	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent) {
 		cgroup->usage_pages += nr_pages;
+		if (MUTANT(epc, PEAK_OF_UNDONE) && cgroup->usage_pages > cgroup->peak_pages)
+			cgroup->peak_pages = cgroup->usage_pages;
 		if (MUTANT(epc, CHARGE_FORGETS_PARENT))
 			break;
 	}

@@ -153,7 +153,7 @@ static void page_write(struct epc *epc, struct epc_page *page, size_t offset, co
 	char *bytes = page_bytes(epc, page);
 
 	if (MUTANT(epc, WRITE_NEW_DROPPED) ? is_stale : is_stale && !page->is_touched)
-		is_stale = !MUTANT(epc, WRITE_AFTER_RESET_KEPT);
+		is_stale = true;
 	else
 		is_stale = false;
 	if (page->state == PAGE_UNMAPPING)

@@ -100,7 +100,8 @@ static int fault_allocate(struct epc *epc, struct epc_request *request, struct e
 put_stake:
 	stake_put(epc, stake);
 uncharge:
-	cgroup_uncharge(epc, request->payer, 1);
+	if (!MUTANT(epc, NO_MEMORY_STAYS_CHARGED))
+		cgroup_uncharge(epc, request->payer, 1);
 	if (error == -EBUSY)
 		*refuser = &epc->root;
 	return error;
@@ -108,7 +109,8 @@ uncharge:
 
 static void park(struct epc *epc, struct epc_request *request, struct epc_cgroup *cgroup)
 {
-	list_add_tail(&cgroup->waiters, &request->node);
+	list_add_tail(MUTANT(epc, QUEUE_LAST_FIRST) ? cgroup->waiters.next : &cgroup->waiters,
+		      &request->node);
 	request->waits_at = cgroup;
 	cgroup->nr_waiters++;
 	request->payer->nr_payers++;
@@ -155,7 +157,8 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 		.instance_id = instance->id,
 		.instance_cookie = instance->cookie,
 		.payer_cookie = request->payer->cookie,
-		.refuser_cookie = refuser->cookie,
+		.refuser_cookie = MUTANT(epc, REFUSAL_BLAMES_PAYER) ? request->payer->cookie
+								    : refuser->cookie,
 		.index = request->first,
 		.limit_bytes = limit_pages << EPC_PAGE_SHIFT,
 		.usage_bytes = refuser->usage_pages << EPC_PAGE_SHIFT,
@@ -165,8 +168,11 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 	if (refuser->max_pages < limit_pages)
 		record.limit_bytes = refuser->max_bytes;
 	refuser->nr_refused_local++;
-	for (struct epc_cgroup *cgroup = refuser; cgroup; cgroup = cgroup->parent)
+	for (struct epc_cgroup *cgroup = refuser; cgroup; cgroup = cgroup->parent) {
 		cgroup->nr_refused++;
+		if (MUTANT(epc, REFUSAL_FORGETS_PARENT))
+			break;
+	}
 	instance->nr_refusals++;
 	epc->nr_refusals++;
 	instance->refusals[instance->next_refusal] =
@@ -398,7 +404,7 @@ void epc_delivered(struct epc *epc, struct epc_instance *instance, uint64_t firs
 		if (!page || !page->is_filling)
 			continue;
 		was = page_class(page);
-		page->is_filling = false;
+		page->is_filling = MUTANT(epc, DELIVERED_FORGOTTEN);
 		page_reclass(epc, page, was);
 	}
 }

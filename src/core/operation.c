@@ -83,7 +83,8 @@ static void request_done(struct epc *epc, struct epc_request *request)
 static void page_reset(struct epc *epc, struct epc_page *page, bool gives_back)
 {
 	enum page_class was = page_class(page);
-	bool is_touched = page->is_touched;
+	bool is_touched = page->is_touched ||
+			  (page->is_written && MUTANT(epc, WRITE_AFTER_RESET_KEPT));
 
 	page->state = is_touched ? PAGE_ACTIVE : PAGE_INACTIVE;
 	page->is_touched = false;
@@ -253,7 +254,8 @@ void epc_release(struct epc *epc, struct epc_instance *instance)
 {
 	instance->is_releasing = true;
 	/* At once, or a fault that comes before the next step would be refused without need. */
-	doom_step(epc, instance);
+	if (!MUTANT(epc, RELEASE_DOOMS_LATE))
+		doom_step(epc, instance);
 	operation_queue(epc, instance);
 }
 

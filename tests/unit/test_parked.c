@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,10 +119,11 @@ static void requesters(void **state)
 	pid_t child;
 
 	(void)state;
+	assert_int_equal(prctl(PR_SET_NAME, "a) R\n\x80"), 0);
 	requester_read(getpid(), &requester);
 	assert_int_equal(requester.pid, getpid());
 	assert_true(requester.start_time > 0);
-	assert_string_equal(requester.command, "test_parked");
+	assert_string_equal(requester.command, "a) R\\n\\x80");
 	assert_false(requester_is_killed(getpid()));
 	assert_true(requester_is_killed(0));
 

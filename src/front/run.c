@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "front/run_internal.h"
 
+#define RUN_SWEEP_MS 20
 #define RUN_DEATH_MS 200 /* how much later the news of a death can come than its effects */
 
 static const struct run_child no_child = { .pid = -1, .pidfd = -1, .is_gone = true };
@@ -80,10 +81,12 @@ static void descriptors_leave(const struct run *run)
 static void rest_kill(struct run *run, pid_t spared, uint64_t deadline_ns)
 {
 	run_cgroup_kill(&run->cgroup);
-	/* Again after each child that ended: something may have been forked while we looked. */
-	while (run_kill_namespace(run->namespace_name, spared))
-		if (!run_wait(run, -1, deadline_ns))
-			break;
+	/*
+	 * Until there is none: something may have been forked while we looked. Who came into the
+	 * namespace from outside is not our child and ends without an event, hence the time-out.
+	 */
+	while (run_kill_namespace(run->namespace_name, spared) && run_remaining_ms(deadline_ns))
+		run_wait(run, -1, run_deadline_ns(RUN_SWEEP_MS));
 }
 
 /* Kills all of the run but us, and waits until every descendant is waited for. */
@@ -100,9 +103,10 @@ static void all_end(struct run *run, uint64_t deadline_ns)
 /* The daemon gets the time to unmount; when it takes too long, it is treated as dead. */
 static void daemon_end(struct run *run)
 {
-	uint64_t deadline_ns = run_deadline_ns(RUN_END_MS);
+	uint64_t deadline_ns;
 
-	rest_kill(run, run->daemon.pid, deadline_ns);
+	rest_kill(run, run->daemon.pid, run_deadline_ns(RUN_END_MS));
+	deadline_ns = run_deadline_ns(RUN_END_MS);
 	run->is_ending = true;
 	run_child_signal(&run->daemon, SIGTERM);
 	while (!run->daemon.is_gone && run_wait(run, -1, deadline_ns))

@@ -134,6 +134,7 @@ static int daemon_not_ready(struct run *run)
 	uint64_t deadline_ns = run_deadline_ns(RUN_END_MS);
 
 	run->is_ending = true;
+	run->is_daemon_dead = false; /* it is, but it was never there for a command */
 	while (!run->daemon.is_gone && run_wait(run, -1, deadline_ns))
 		;
 	if (!run->daemon.is_gone || run->daemon.status != RUN_EXIT_SETUP << 8)

@@ -20,7 +20,7 @@
 
 #define RUN_DEV_DIR "/dev"
 #define RUN_DIR "/dev/epcd" /* EPCD_RUN_DIR of the command */
-#define RUN_END_MS 1500	    /* what is left is ended within this, twice at most */
+#define RUN_END_MS 1500	    /* each step of ending what is left takes no longer */
 
 /* A child of the parent, or one that was not started (pidfd -1). */
 struct run_child {

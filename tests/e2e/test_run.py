@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """`epcd run`: the command's place, its end, and what happens when one of the parties is killed."""
+import ctypes
 import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from harness.client import Client
 from harness.sentence import PAGE
 from harness.vm import MIB
-from harness.wait import eventually
+from harness.wait import TIMEOUT_S, eventually
 
 END_S = 2.0  # so soon all is over when the daemon or the parent is killed: a promise of the program
 OTHER_UID = 12345
@@ -20,13 +22,11 @@ LEFT = "epcd-run-"
 
 
 class RunClient(Client):
-    """tests/client/vepc as the command of a run; its files are seen through its root directory."""
+    """tests/client/vepc as the command of a run."""
 
     def __init__(self, process):
         self.process = process
         self.client_pid = int(self.do("pid").split()[1])
-        self.run_dir = Path(f"/proc/{self.client_pid}/root/dev/epcd")
-
     def map(self, slot, nr_pages, hugepage=False):
         self.do(f"open {slot} /dev/sgx_vepc")
         self.do(f"mmap {slot} {nr_pages}")
@@ -34,11 +34,28 @@ class RunClient(Client):
             self.do(f"hugepage {slot}")
 
     def status(self):
-        return json.loads((self.run_dir / "status").read_text())
+        return json.loads(self.inside("cat /dev/epcd/status"))
 
-    def hold_unmaps(self, holds):
-        with open(self.run_dir / "debug/hold-unmaps", "wb", buffering=0) as file:
-            file.write(b"1" if holds else b"0")
+    def hold_unmaps(self, holds, then=""):
+        """then: what the same shell does at once afterwards; the end of the run may be its too."""
+        self.inside(f"printf {int(holds)} > /dev/epcd/debug/hold-unmaps; {then}", check=not then)
+
+    def inside(self, script, check=True):
+        """Runs script in the namespaces of the client and as its user: root is kept out else."""
+        return subprocess.run(["sh", "-c", script], preexec_fn=self._enter, check=check,
+                              stdout=subprocess.PIPE, timeout=TIMEOUT_S).stdout
+
+    def _enter(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+        owner = os.stat(f"/proc/{self.client_pid}")
+        names = [f"/proc/{self.client_pid}/ns/{kind}" for kind in ("user", "mnt")]
+        fds = [os.open(name, os.O_RDONLY) for name in names
+               if os.readlink(name) != os.readlink(name.replace(str(self.client_pid), "self"))]
+        for fd in fds:
+            if libc.setns(fd, 0):
+                raise OSError(ctypes.get_errno(), "setns")
+        os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+        os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
 
 
 @pytest.fixture
@@ -225,14 +242,8 @@ def reset_begin(client, nr_pages):
     client.hold_unmaps(True)
     client.send("ioctl 0 0xa404 0")
     eventually(lambda: client.status()["unmaps"] > 0, what="an unmapping")
-    daemon = client.status()["pid"]
-    with open(client.run_dir / "debug/hold-unmaps", "wb", buffering=0) as file:
-        daemon_fd = os.pidfd_open(daemon)
-        file.write(b"0")
-        signal.pidfd_send_signal(daemon_fd, signal.SIGKILL)
-        since = time.monotonic()
-    os.close(daemon_fd)
-    return since
+    client.hold_unmaps(False, then=f"kill -9 {client.status()['pid']}")
+    return time.monotonic()
 
 
 @pytest.mark.parametrize("nr_pages", [512, 8192, 8192, 8192])

@@ -24,7 +24,7 @@ struct doctor {
 	bool has_problem;
 };
 
-/* remedy NULL: none is needed. Both are format strings for what follows; cause first. */
+/* remedy NULL: none is needed; RUN_DIR in it becomes the directory. cause is a format string. */
 void doctor_add(struct doctor *doctor, const char *check, enum doctor_severity severity,
 		const char *remedy, const char *cause, ...) __attribute__((format(printf, 5, 6)));
 

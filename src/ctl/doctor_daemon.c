@@ -28,7 +28,7 @@ void doctor_check_daemon(struct doctor *doctor)
 	case ENOTCONN:
 	case ECONNABORTED:
 		doctor_add(doctor, "daemon", DOCTOR_PROBLEM,
-			   "umount -l the run directory, then start epcd again",
+			   "umount -l RUN_DIR, then start epcd again",
 			   "%s is the mount of an epcd that is dead", dir);
 		doctor_seen_as(doctor, "Transport endpoint is not connected");
 		break;

@@ -116,7 +116,7 @@ static void open_check(struct doctor *doctor)
 	case ENOTCONN:
 	case ECONNABORTED:
 		doctor_add(doctor, "node", DOCTOR_PROBLEM,
-			   "umount -l the run directory, then start epcd again",
+			   "umount -l RUN_DIR, then start epcd again",
 			   DOCTOR_NODE " belongs to an epcd that is dead");
 		doctor_seen_as(doctor, symptom_type);
 		break;

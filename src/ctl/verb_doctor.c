@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "ctl/doctor.h"
@@ -14,12 +15,36 @@ static const char *const severity_names[] = {
 	[DOCTOR_PROBLEM] = "problem",
 };
 
+/* A new string: text with the directory's name wherever it says RUN_DIR. NULL: no memory. */
+static char *run_dir_put(const char *text, const char *run_dir)
+{
+	static const char word[] = "RUN_DIR";
+	char *shown = text_escape_string_new(run_dir);
+	size_t size = 0;
+	char *out = NULL;
+	FILE *stream = shown ? open_memstream(&out, &size) : NULL;
+
+	while (stream) {
+		const char *at = strstr(text, word);
+
+		fwrite(text, 1, at ? (size_t)(at - text) : strlen(text), stream);
+		if (!at)
+			break;
+		fputs(shown, stream);
+		text = at + sizeof(word) - 1;
+	}
+	if (stream)
+		fclose(stream);
+	free(shown);
+	return out;
+}
+
 void doctor_add(struct doctor *doctor, const char *check, enum doctor_severity severity,
 		const char *remedy, const char *cause, ...)
 {
 	json_t *finding = json_object();
 	va_list arguments;
-	char *text, *shown;
+	char *text, *shown, *help = remedy ? run_dir_put(remedy, doctor->ctl->run_dir) : NULL;
 
 	va_start(arguments, cause);
 	if (vasprintf(&text, cause, arguments) < 0)
@@ -29,11 +54,12 @@ void doctor_add(struct doctor *doctor, const char *check, enum doctor_severity s
 	json_object_set_new(finding, "check", json_string(check));
 	json_object_set_new(finding, "severity", json_string(severity_names[severity]));
 	json_object_set_new(finding, "cause", json_string(shown ? shown : "no memory"));
-	json_object_set_new(finding, "remedy", remedy ? json_string(remedy) : json_null());
+	json_object_set_new(finding, "remedy", help ? json_string(help) : json_null());
 	json_object_set_new(finding, "seen_as", json_array());
 	json_array_append_new(doctor->findings, finding);
 	if (severity == DOCTOR_PROBLEM)
 		doctor->has_problem = true;
+	free(help);
 	free(shown);
 	free(text);
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 
@@ -10,8 +11,10 @@ from harness.daemon import mount_end
 from harness.sentence import PAGE, refusal
 from harness.wait import eventually
 
-HOSTILE = "a b\n\x1b[31mred\\"
-HOSTILE_SHOWN = "a b\\n\\x1b[31mred\\\\"
+HOSTILE_CGROUP = "a b\t\x1b[31mred\\"  # the kernel takes all but a newline
+HOSTILE_CGROUP_SHOWN = "a b\\t\\x1b[31mred\\\\"
+HOSTILE_COMMAND = "ev\n\x1bil"
+HOSTILE_COMMAND_SHOWN = "ev\\n\\x1bil"
 OTHER_UID = "12345"
 
 
@@ -140,16 +143,20 @@ def test_ls(epcd, cgroup, client, ctl):
     assert instance["last_refusal"]["text"] == sentence
 
 
-def test_hostile_names(epcd, cgroup, client, ctl):
-    """Goal: no name breaks a line or reaches the terminal. Method: a cgroup with a bad name."""
+def test_hostile_names(world, epcd, cgroup, ctl):
+    """Goal: no name breaks a line or reaches the terminal. Method: a bad cgroup, a bad command."""
     daemon = epcd("--epc", "1M@0")
-    user = client(daemon, cgroup(HOSTILE))
-    user.map(0, 16)
-    user.do("write 0 0 0 1")
+    program = world.directory / HOSTILE_COMMAND
+    shutil.copy(world.build / "tests/client/vepc", program)
+    user = world.run([program], cgroup=cgroup(HOSTILE_CGROUP))
+    user.stdin.write(f"open 0 {daemon.vepc}\nmmap 0 16\nwrite 0 0 0 1\n".encode())
+    user.stdin.flush()
+    assert user.stdout.wait_line("wrote 0"), user.describe()
     lines = ctl("ls", run_dir=daemon.run_dir).stdout.lines()
     assert len(lines) == 2
     assert "\x1b" not in lines[1]
-    assert f"/{HOSTILE_SHOWN}  " in lines[1]
+    assert f"/{HOSTILE_CGROUP_SHOWN}  " in lines[1]
+    assert f"  {HOSTILE_COMMAND_SHOWN}  " in lines[1]
 
 
 def wait_follows(process):
@@ -244,7 +251,7 @@ def test_doctor_bad_node(epcd, ctl, script, cause, symptom):
     finding, = worst(doctor(ctl, daemon, script, 1), "node")
     assert finding["severity"] == "problem"
     assert cause in finding["cause"]
-    assert finding["remedy"]
+    assert finding["remedy"] and "RUN_DIR" not in finding["remedy"]
     if symptom:
         assert any(symptom in seen for seen in finding["seen_as"])
 

@@ -130,8 +130,9 @@ void sim_check_call(struct sim *sim)
 	epc_report(sim->epc, &report);
 	if (report.nr_parked != nr_parked || report.nr_unmaps != nr_unmaps ||
 	    report.nr_pages != sim->nr_pages || report.nr_refusals != sim->counted.nr_refusals)
-		sim_fail(sim, "epc_report() has other figures than the model: parked %llu of %llu,"
-			      " unmappings %llu of %llu, refusals %llu of %llu",
+		sim_fail(sim,
+			 "epc_report() has other figures than the model: parked %llu of %llu,"
+			 " unmappings %llu of %llu, refusals %llu of %llu",
 			 (unsigned long long)report.nr_parked, (unsigned long long)nr_parked,
 			 (unsigned long long)report.nr_unmaps, (unsigned long long)nr_unmaps,
 			 (unsigned long long)report.nr_refusals,
@@ -167,9 +168,8 @@ static void walk_instance(struct sim *sim, int number, struct sums *sums)
 	}
 	for (int i = 0; i < SIM_NR_CGROUPS; i++) {
 		sums->own_pages[i] += stakes[i];
-		if (sim->cgroups[i].cgroup &&
-		    epc_stake_pages(sim->epc, instance->instance, sim->cgroups[i].cgroup) !=
-			    stakes[i])
+		if (sim->cgroups[i].cgroup && epc_stake_pages(sim->epc, instance->instance,
+							      sim->cgroups[i].cgroup) != stakes[i])
 			sim_fail(sim, "the stake of instance %d in cgroup %d is not its pages",
 				 number, i);
 	}
@@ -269,7 +269,8 @@ void sim_check_waiters(struct sim *sim)
 
 		if (read->phase == SIM_READ_IN_CORE &&
 		    !is_full(sim, cgroup_of(sim, read->request.waits_at)))
-			sim_fail(sim, "instance %d waits for page 0x%llx at cgroup %d, which has room",
+			sim_fail(sim,
+				 "instance %d waits for page 0x%llx at cgroup %d, which has room",
 				 read->instance, (unsigned long long)read->request.first,
 				 cgroup_of(sim, read->request.waits_at));
 	}

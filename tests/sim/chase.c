@@ -142,8 +142,9 @@ static void two_ancestors(struct sim *sim)
 	sim_cgroup_set_max(sim, parent, 13 * EPC_PAGE_SIZE);
 	sim_core_run(sim);
 	sim_must(sim, sim_nr_parked(sim) == 1, "one more page serves one");
-	sim_must(sim, sim->instances[upper].pages[60].cache == SIM_READING &&
-			      sim->instances[upper].pages[60].is_owned,
+	sim_must(sim,
+		 sim->instances[upper].pages[60].cache == SIM_READING &&
+			 sim->instances[upper].pages[60].is_owned,
 		 "who waited there first is served first");
 	if (sim_chance(sim, 2))
 		sim_kill(sim, lower);
@@ -173,8 +174,7 @@ static void interrupted_head(struct sim *sim)
 		sim_interrupt(sim, waiters[nr_waiters - 1]);
 	sim_quiesce(sim);
 	for (int i = 0; i < nr_waiters - 1; i++)
-		sim_must(sim,
-			 sim->instances[instance].pages[100 + i].is_owned == (i != victim),
+		sim_must(sim, sim->instances[instance].pages[100 + i].is_owned == (i != victim),
 			 "everybody but the interrupted is served");
 	sim_world_end(sim);
 }
@@ -232,8 +232,9 @@ static void cluster_without_memory(struct sim *sim)
 		sim_check_all(sim);
 		sim_settle_transport(sim);
 		epc_report(sim->epc, &report);
-		sim_must(sim, report.nr_speculative == 0 || report.nr_speculative == 12 ||
-				      sim->figures.nr_enomem > 0,
+		sim_must(sim,
+			 report.nr_speculative == 0 || report.nr_speculative == 12 ||
+				 sim->figures.nr_enomem > 0,
 			 "a cluster is answered whole or not at all");
 		sim_world_end(sim);
 	}

@@ -136,9 +136,8 @@ void sim_close(struct sim *sim, int number)
 	if (sim->instances[number].life != SIM_OPEN)
 		return;
 	for (int i = 0; i < SIM_NR_READS; i++)
-		if (sim->reads[i].instance == number &&
-		    (sim->reads[i].phase == SIM_READ_IN_CORE ||
-		     sim->reads[i].phase == SIM_READ_REPLIED))
+		if (sim->reads[i].instance == number && (sim->reads[i].phase == SIM_READ_IN_CORE ||
+							 sim->reads[i].phase == SIM_READ_REPLIED))
 			return;
 	for (int i = 0; i < SIM_NR_OPERATIONS; i++)
 		if (sim->operations[i].instance == number &&

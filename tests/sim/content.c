@@ -189,8 +189,7 @@ void sim_content_operation_ends(struct sim *sim, const struct sim_operation *ope
 		if (!sim_operation_covers(operation, sim_slot_index(slot)))
 			continue;
 		for (unsigned int i = 0; i < page->nr_allowed; i++)
-			if (page->allowed[i].value != 0 &&
-			    page->allowed[i].time >= operation->time)
+			if (page->allowed[i].value != 0 && page->allowed[i].time >= operation->time)
 				page->allowed[nr_left++] = page->allowed[i];
 		page->nr_allowed = nr_left;
 		allow(sim, page, 0);

@@ -32,8 +32,8 @@ static void lock_pages(struct sim *sim, struct sim_read *read)
 		struct epc_page_report report;
 
 		sim_charge_look(sim, read->instance, read->slot + i);
-		epc_page_report(sim->epc, read->request.instance,
-				read->request.first + (uint64_t)i, &report);
+		epc_page_report(sim->epc, read->request.instance, read->request.first + (uint64_t)i,
+				&report);
 		read->was_unmapping |= report.is_unmapping;
 		read->was_owned &= page->is_owned;
 		page->cache = SIM_READING;
@@ -127,8 +127,8 @@ void sim_read_deliver(struct sim *sim, struct sim_read *read)
 		page->is_dirty = false;
 		if (!is_ok)
 			continue;
-		page->cached =
-			is_zero ? 0 : sim_stamp_read(sim, buffer + (size_t)i * EPC_PAGE_SIZE);
+		page->cached = is_zero ? 0 :
+					 sim_stamp_read(sim, buffer + (size_t)i * EPC_PAGE_SIZE);
 		sim_content_seen(sim, instance, slot + i, page->cached, "a READ that arrives late");
 	}
 	free(buffer);
@@ -374,7 +374,8 @@ static void check_settled(struct sim *sim)
 	for (int i = 0; i < SIM_NR_UNMAPS; i++)
 		if (sim->unmaps[i].unmap)
 			sim_fail(sim,
-				 "deadlock: an unmapping of instance %d waits for page 0x%llx, whose"
+				 "deadlock: an unmapping of instance %d waits for page 0x%llx, "
+				 "whose"
 				 " READ is not answered",
 				 sim->unmaps[i].instance,
 				 (unsigned long long)sim_slot_index(sim->unmaps[i].cursor));
@@ -409,8 +410,8 @@ void sim_quiesce(struct sim *sim)
 		has_moved = sim_settle_transport(sim);
 		has_moved |= sim_settle_unmaps(sim);
 		for (int i = 0; i < SIM_NR_OPERATIONS; i++)
-			for (int n = 0; n < 2 * SIM_NR_SLOTS &&
-					sim_operation_go(sim, &sim->operations[i]);
+			for (int n = 0;
+			     n < 2 * SIM_NR_SLOTS && sim_operation_go(sim, &sim->operations[i]);
 			     n++)
 				has_moved = true;
 		uint64_t hash = sim->hash;

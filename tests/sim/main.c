@@ -10,9 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim.h"
 #include "core/mutants.h"
+#include "sim.h"
 
+#define SHORT_STEPS 100000
+#define LONG_STEPS 1000000 /* with EPCD_LONG in the environment */
 #define EPISODE_STEPS_MAX 6000
 #define IDLE_STEPS_MAX 400000 /* steps that call nothing, per episode */
 
@@ -129,7 +131,8 @@ static void print_figures(const struct sim *sim)
 	       (unsigned long long)sim->options.seed,
 	       (unsigned long long)(sim->nr_steps_before + sim->nr_steps),
 	       (unsigned long long)(sim->episode + 1), (unsigned long long)sim->hash);
-	printf("sim: %llu READs: %llu answered (%llu clusters), %llu refused, %llu clusters refused,"
+	printf("sim: %llu READs: %llu answered (%llu clusters), %llu refused, %llu clusters "
+	       "refused,"
 	       " %llu parked, %llu interrupted, %llu out of memory\n",
 	       (unsigned long long)f->nr_reads, (unsigned long long)f->nr_read_ok,
 	       (unsigned long long)f->nr_cluster_ok, (unsigned long long)f->nr_eio,
@@ -173,7 +176,8 @@ _Noreturn static void list_chases(void)
 
 _Noreturn static void usage(int code)
 {
-	fputs("usage: sim [--seed N] [--steps N] [--episode N] [--chase NAME] [--mutant NAME|N]\n"
+	fputs("usage: sim [--seed N] [--seeds N] [--steps N] [--episode N] [--chase NAME] "
+	      "[--mutant NAME|N]\n"
 	      "           [--verbose] [--progress] [--list-mutants] [--list-chases]\n",
 	      code ? stderr : stdout);
 	exit(code);
@@ -193,6 +197,7 @@ static void parse_options(struct sim_options *options, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "seed", required_argument, NULL, 's' },
+		{ "seeds", required_argument, NULL, 'S' },
 		{ "steps", required_argument, NULL, 'n' },
 		{ "episode", required_argument, NULL, 'e' },
 		{ "chase", required_argument, NULL, 'c' },
@@ -208,7 +213,8 @@ static void parse_options(struct sim_options *options, int argc, char **argv)
 
 	*options = (struct sim_options){
 		.seed = 1,
-		.nr_steps = 100000,
+		.nr_seeds = 1,
+		.nr_steps = getenv("EPCD_LONG") ? LONG_STEPS : SHORT_STEPS,
 		.only_episode = UINT64_MAX,
 		.has_progress = isatty(STDERR_FILENO),
 	};
@@ -216,6 +222,9 @@ static void parse_options(struct sim_options *options, int argc, char **argv)
 		switch (letter) {
 		case 's':
 			options->seed = parse_number(optarg);
+			break;
+		case 'S':
+			options->nr_seeds = parse_number(optarg);
 			break;
 		case 'n':
 			options->nr_steps = parse_number(optarg);
@@ -245,22 +254,34 @@ static void parse_options(struct sim_options *options, int argc, char **argv)
 			usage(2);
 		}
 	}
-	if (optind != argc || (options->only_chase && !find_chase(options->only_chase)))
+	if (optind != argc || !options->nr_seeds ||
+	    (options->only_chase && !find_chase(options->only_chase)))
 		usage(2);
 }
 
-int main(int argc, char **argv)
+/* One run of one seed, which is told to stdout. */
+static void run_seed(const struct sim_options *options)
 {
 	struct sim *sim = calloc(1, sizeof(*sim));
 
 	if (!sim)
 		abort();
-	parse_options(&sim->options, argc, argv);
-	printf("sim: seed %llu, steps %llu, mutant %s\n", (unsigned long long)sim->options.seed,
-	       (unsigned long long)sim->options.nr_steps, mutant_names[sim->options.mutant]);
+	sim->options = *options;
+	printf("sim: seed %llu, steps %llu, mutant %s\n", (unsigned long long)options->seed,
+	       (unsigned long long)options->nr_steps, mutant_names[options->mutant]);
 	fflush(stdout);
 	run(sim);
 	print_figures(sim);
 	free(sim);
+}
+
+int main(int argc, char **argv)
+{
+	struct sim_options options;
+
+	parse_options(&options, argc, argv);
+	options.nr_steps /= options.nr_seeds;
+	for (uint64_t i = 0; i < options.nr_seeds; i++, options.seed++)
+		run_seed(&options);
 	return 0;
 }

@@ -39,8 +39,7 @@ static bool has_room(const struct sim *sim, const struct sim_operation *operatio
 {
 	for (int slot = 0; slot < SIM_NR_SLOTS; slot++)
 		if (sim_operation_covers(operation, sim_slot_index(slot)) &&
-		    sim->instances[operation->instance].pages[slot].nr_allowed + 1 >
-			    SIM_STAMPS_MAX)
+		    sim->instances[operation->instance].pages[slot].nr_allowed + 1 > SIM_STAMPS_MAX)
 			return false;
 	return true;
 }

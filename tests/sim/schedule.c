@@ -8,19 +8,15 @@
 #include "sim.h"
 
 static const unsigned int base_weights[SIM_NR_STEP_KINDS] = {
-	[SIM_STEP_OPEN] = 6,	    [SIM_STEP_FAULT] = 60,
-	[SIM_STEP_CLUSTER] = 30,    [SIM_STEP_STRANGE_READ] = 1,
-	[SIM_STEP_STORE] = 50,	    [SIM_STEP_LOAD] = 20,
-	[SIM_STEP_FLUSH] = 15,	    [SIM_STEP_DROP] = 20,
-	[SIM_STEP_WIRE] = 40,	    [SIM_STEP_DELIVER] = 90,
-	[SIM_STEP_ACKNOWLEDGE] = 90, [SIM_STEP_UNMAP] = 60,
-	[SIM_STEP_OPERATION] = 4,   [SIM_STEP_OPERATION_GO] = 60,
-	[SIM_STEP_CLOSE] = 1,	    [SIM_STEP_KILL] = 2,
-	[SIM_STEP_INTERRUPT] = 3,   [SIM_STEP_REAP] = 10,
-	[SIM_STEP_LIMIT] = 6,	    [SIM_STEP_CGROUP_NEW] = 2,
-	[SIM_STEP_CGROUP_FREE] = 3, [SIM_STEP_MOVE] = 3,
-	[SIM_STEP_FAIL_ALLOCATION] = 3, [SIM_STEP_CORE] = 60,
-	[SIM_STEP_TICK] = 5,	    [SIM_STEP_QUIESCE] = 1,
+	[SIM_STEP_OPEN] = 6,	     [SIM_STEP_FAULT] = 60,	     [SIM_STEP_CLUSTER] = 30,
+	[SIM_STEP_STRANGE_READ] = 1, [SIM_STEP_STORE] = 50,	     [SIM_STEP_LOAD] = 20,
+	[SIM_STEP_FLUSH] = 15,	     [SIM_STEP_DROP] = 20,	     [SIM_STEP_WIRE] = 40,
+	[SIM_STEP_DELIVER] = 90,     [SIM_STEP_ACKNOWLEDGE] = 90,    [SIM_STEP_UNMAP] = 60,
+	[SIM_STEP_OPERATION] = 4,    [SIM_STEP_OPERATION_GO] = 60,   [SIM_STEP_CLOSE] = 1,
+	[SIM_STEP_KILL] = 2,	     [SIM_STEP_INTERRUPT] = 3,	     [SIM_STEP_REAP] = 10,
+	[SIM_STEP_LIMIT] = 3,	     [SIM_STEP_CGROUP_NEW] = 2,	     [SIM_STEP_CGROUP_FREE] = 3,
+	[SIM_STEP_MOVE] = 3,	     [SIM_STEP_FAIL_ALLOCATION] = 3, [SIM_STEP_CORE] = 60,
+	[SIM_STEP_TICK] = 5,	     [SIM_STEP_QUIESCE] = 1,
 };
 
 void sim_schedule_draw(struct sim *sim)
@@ -142,8 +138,10 @@ static void change_limit(struct sim *sim)
 	if (cgroup == 0 && !sim_chance(sim, 4))
 		return;
 	epc_cgroup_report(sim->cgroups[cgroup].cgroup, &report);
-	switch (sim_below(sim, 6)) {
+	switch (sim_below(sim, 8)) {
 	case 0:
+	case 4:
+	case 5:
 		max_bytes = EPC_MAX_UNLIMITED;
 		break;
 	case 1:
@@ -162,15 +160,15 @@ static void change_limit(struct sim *sim)
 }
 
 /* The kind-th thing of a table that is in use, counted from a random place; -1: none. */
-#define FIND(sim, table, number, is_wanted)                                                        \
-	do {                                                                                       \
-		int start = (int)sim_below(sim, number);                                           \
-		found = SIM_NOBODY;                                                                \
-		for (int i = 0; i < (number) && found == SIM_NOBODY; i++) {                        \
-			int at = (start + i) % (number);                                           \
-			if ((sim)->table[at].is_wanted)                                            \
-				found = at;                                                        \
-		}                                                                                  \
+#define FIND(sim, table, number, is_wanted)                                 \
+	do {                                                                \
+		int start = (int)sim_below(sim, number);                    \
+		found = SIM_NOBODY;                                         \
+		for (int i = 0; i < (number) && found == SIM_NOBODY; i++) { \
+			int at = (start + i) % (number);                    \
+			if ((sim)->table[at].is_wanted)                     \
+				found = at;                                 \
+		}                                                           \
 	} while (0)
 
 static void step_transport(struct sim *sim, enum sim_step_kind kind)
@@ -264,8 +262,8 @@ static void step_admin(struct sim *sim, enum sim_step_kind kind)
 	else if (kind == SIM_STEP_CORE)
 		sim_core_step(sim);
 	else if (kind == SIM_STEP_TICK)
-		sim_tick(sim, sim_chance(sim, 4) ? sim_below(sim, 3 * EPC_REFUSAL_REPEAT_NS)
-						 : sim_below(sim, 1000000));
+		sim_tick(sim, sim_chance(sim, 4) ? sim_below(sim, 3 * EPC_REFUSAL_REPEAT_NS) :
+						   sim_below(sim, 1000000));
 	else if (kind == SIM_STEP_QUIESCE && sim_chance(sim, 4))
 		sim_quiesce(sim);
 }

@@ -28,7 +28,7 @@
 
 #define SIM_NR_INSTANCES 8
 #define SIM_NR_CGROUPS 9   /* the root is number 0 */
-#define SIM_NR_NEAR 600    /* slots from index 0 on */
+#define SIM_NR_NEAR 600	   /* slots from index 0 on */
 #define SIM_NR_FAR_AREAS 3 /* far areas of SIM_NR_FAR slots each */
 #define SIM_NR_FAR 16
 #define SIM_NR_SLOTS (SIM_NR_NEAR + SIM_NR_FAR_AREAS * SIM_NR_FAR)
@@ -57,8 +57,8 @@ struct sim_stamp {
 struct sim_page {
 	enum sim_cache cache;
 	bool is_dirty;
-	bool is_in_writeback; /* a wire carries it */
-	bool is_laundered;    /* locked by an unmapping, which writes it */
+	bool is_in_writeback;	 /* a wire carries it */
+	bool is_laundered;	 /* locked by an unmapping, which writes it */
 	unsigned int nr_waiting; /* client threads that wait for the page's lock */
 	uint64_t cached;
 
@@ -71,8 +71,8 @@ struct sim_page {
 	uint64_t write_time;
 	uint64_t answered_time;	    /* when last a READ of it was answered with 0 */
 	uint64_t acknowledged_time; /* when last epc_delivered() covered it */
-	uint64_t refused_ns;	 /* of the last record of a refusal; 0: none */
-	uint64_t refused_number; /* that record's number among its instance's */
+	uint64_t refused_ns;	    /* of the last record of a refusal; 0: none */
+	uint64_t refused_number;    /* that record's number among its instance's */
 };
 
 enum sim_life {
@@ -119,9 +119,9 @@ struct sim_read {
 	uint64_t sent_step;
 	uint64_t nr_failures; /* of the allocator, when it was sent */
 	bool is_interrupted;
-	bool was_owned; /* every page of it, when it was sent */
-	bool was_unmapping;   /* one of its pages, when it was sent */
-	bool was_waited_for;  /* somebody waited at the payer or above it */
+	bool was_owned;	     /* every page of it, when it was sent */
+	bool was_unmapping;  /* one of its pages, when it was sent */
+	bool was_waited_for; /* somebody waited at the payer or above it */
 	unsigned char *buffer;
 };
 
@@ -170,8 +170,8 @@ struct sim_unmap {
 };
 
 struct sim_options {
-	uint64_t seed;
-	uint64_t nr_steps;
+	uint64_t seed, nr_seeds;
+	uint64_t nr_steps; /* of all seeds together */
 	unsigned int mutant;
 	bool is_verbose;
 	bool has_progress;
@@ -220,10 +220,10 @@ struct sim {
 	struct sim_options options;
 	uint64_t random;
 	uint64_t episode;
-	uint64_t nr_steps; /* of the episode */
+	uint64_t nr_steps;	  /* of the episode */
 	uint64_t nr_steps_before; /* of the episodes before it */
-	const char *chase; /* the script of this episode, or NULL */
-	uint64_t time;	   /* of the model: counts everything */
+	const char *chase;	  /* the script of this episode, or NULL */
+	uint64_t time;		  /* of the model: counts everything */
 	uint64_t now_ns;
 	uint64_t hash; /* of all effects */
 	uint64_t next_stamp;

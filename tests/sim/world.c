@@ -135,7 +135,8 @@ static void check_empty(struct sim *sim)
 
 	epc_report(sim->epc, &report);
 	if (report.nr_free != sim->nr_pages || report.nr_instances || report.nr_speculative)
-		sim_fail(sim, "everything is closed and %llu of %llu pages are free, %llu instances",
+		sim_fail(sim,
+			 "everything is closed and %llu of %llu pages are free, %llu instances",
 			 (unsigned long long)report.nr_free, (unsigned long long)sim->nr_pages,
 			 (unsigned long long)report.nr_instances);
 	for (int i = 0; i < SIM_NR_CGROUPS; i++) {

@@ -47,7 +47,8 @@ int epc_cgroup_new(struct epc *epc, struct epc_cgroup *parent, uint64_t id, void
 int epc_cgroup_free(struct epc *epc, struct epc_cgroup *cgroup)
 {
 	if (!cgroup->parent || cgroup->nr_children || cgroup->nr_instances || cgroup->nr_stakes ||
-	    (cgroup->nr_payers && !MUTANT(epc, CGROUP_FREED_WITH_PAYERS)) || cgroup->nr_waiters || cgroup->is_taking)
+	    (cgroup->nr_payers && !MUTANT(epc, CGROUP_FREED_WITH_PAYERS)) || cgroup->nr_waiters ||
+	    cgroup->is_taking)
 		return -EBUSY;
 	cgroup->parent->nr_children--;
 	list_remove(&cgroup->node);

@@ -157,8 +157,8 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 		.instance_id = instance->id,
 		.instance_cookie = instance->cookie,
 		.payer_cookie = request->payer->cookie,
-		.refuser_cookie = MUTANT(epc, REFUSAL_BLAMES_PAYER) ? request->payer->cookie
-								    : refuser->cookie,
+		.refuser_cookie = MUTANT(epc, REFUSAL_BLAMES_PAYER) ? request->payer->cookie :
+								      refuser->cookie,
 		.index = request->first,
 		.limit_bytes = limit_pages << EPC_PAGE_SHIFT,
 		.usage_bytes = refuser->usage_pages << EPC_PAGE_SHIFT,

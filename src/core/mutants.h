@@ -58,15 +58,15 @@
 	X(REPLY_STALE_ZERO)	    /* a page with bytes is answered as zero */                 \
 	X(STEP_UNBOUNDED)	    /* an operation does everything at once */                  \
 	X(WAITERS_STARVED)	    /* parked faults wait until no operation is left */         \
-	X(RELEASE_DOOMS_LATE)		/* a released instance's pages are not leaving at once */  \
-	X(PEAK_OF_UNDONE)		/* a charge that is undone leaves a peak */                \
-	X(FULL_FOUND_LATE)		/* a full EPC is found after charging: endless wake-ups */ \
-	X(CGROUP_FREED_WITH_PAYERS)	/* a cgroup goes that a parked fault would charge */       \
-	X(NO_MEMORY_STAYS_CHARGED)	/* ENOMEM keeps the charge */                              \
-	X(QUEUE_LAST_FIRST)		/* who came last is served first */                        \
-	X(REFUSAL_FORGETS_PARENT)	/* ancestors do not count the refusal */                   \
-	X(REFUSAL_BLAMES_PAYER)		/* the record names the payer, not who refused */          \
-	X(DELIVERED_FORGOTTEN)		/* a delivered page never becomes takeable */              \
+	X(RELEASE_DOOMS_LATE)	    /* a released instance's pages are not leaving at once */   \
+	X(PEAK_OF_UNDONE)	    /* a charge that is undone leaves a peak */                 \
+	X(FULL_FOUND_LATE)	    /* a full EPC is found after charging: endless wake-ups */  \
+	X(CGROUP_FREED_WITH_PAYERS) /* a cgroup goes that a parked fault would charge */        \
+	X(NO_MEMORY_STAYS_CHARGED)  /* ENOMEM keeps the charge */                               \
+	X(QUEUE_LAST_FIRST)	    /* who came last is served first */                         \
+	X(REFUSAL_FORGETS_PARENT)   /* ancestors do not count the refusal */                    \
+	X(REFUSAL_BLAMES_PAYER)	    /* the record names the payer, not who refused */           \
+	X(DELIVERED_FORGOTTEN)	    /* a delivered page never becomes takeable */               \
 	X(COUNT)
 
 enum epc_mutant {

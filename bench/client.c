@@ -34,6 +34,7 @@
 #define WINDOW_BYTES ((size_t)256 << 20)
 #define NR_TOUCHED_PAGES ((size_t)64)	   /* a slice of touch */
 #define POPULATED_BYTES ((size_t)32 << 20) /* a slice of populate */
+#define REWRITTEN_BYTES ((size_t)16 << 20) /* a slice of rewrite */
 
 /* An open device file with its mapping. */
 struct device {
@@ -235,7 +236,7 @@ static int run_populate(size_t size, const char *const paths[2])
 }
 
 /* One word a page: what is wanted is the price of the access, not of the memory's bandwidth. */
-static uint64_t write_pass_ns(volatile uint8_t *bytes, size_t size, uint8_t value)
+static uint64_t write_ns(volatile uint8_t *bytes, size_t size, uint8_t value)
 {
 	uint64_t began_ns = now_ns();
 
@@ -244,10 +245,30 @@ static uint64_t write_pass_ns(volatile uint8_t *bytes, size_t size, uint8_t valu
 	return now_ns() - began_ns;
 }
 
-/* The first pass is for both the one that makes everything resident; it is not counted. */
+/* The first of two slices finds the caches as the last one left them: they change places. */
+static void rewrite_passes(volatile uint8_t *bytes, volatile uint8_t *floor_bytes, size_t size)
+{
+	size_t number = 0;
+
+	for (unsigned int pass = 1; pass <= NR_PASSES; pass++) {
+		for (size_t offset = 0; offset < size; offset += REWRITTEN_BYTES) {
+			bool is_floor_first = offset / REWRITTEN_BYTES % 2 == pass % 2;
+			uint64_t ns = 0, floor_ns;
+
+			if (!is_floor_first)
+				ns = write_ns(bytes + offset, REWRITTEN_BYTES, (uint8_t)pass);
+			floor_ns = write_ns(floor_bytes + offset, REWRITTEN_BYTES, (uint8_t)pass);
+			if (is_floor_first)
+				ns = write_ns(bytes + offset, REWRITTEN_BYTES, (uint8_t)pass);
+			/* the first pass made everything resident */
+			if (pass > 1)
+				slice_print(number++, ns, floor_ns);
+		}
+	}
+}
+
 static int run_rewrite(size_t size, const char *const paths[2])
 {
-	uint64_t took_ns = 0, floor_ns = 0;
 	struct device device;
 	void *anonymous;
 	int error, close_error;
@@ -261,20 +282,11 @@ static int run_rewrite(size_t size, const char *const paths[2])
 	error = populate(device.bytes, size, MADV_POPULATE_WRITE);
 	if (error == 0)
 		error = populate(anonymous, size, MADV_POPULATE_WRITE);
-	if (error != 0)
-		goto close_device;
-	for (unsigned int pass = 1; pass <= NR_PASSES; pass++) {
-		uint64_t device_ns = write_pass_ns(device.bytes, size, (uint8_t)pass);
-		uint64_t anonymous_ns = write_pass_ns(anonymous, size, (uint8_t)pass);
-
-		if (pass == 1)
-			continue;
-		took_ns += device_ns;
-		floor_ns += anonymous_ns;
+	if (error == 0) {
+		printf("{\"slice_pages\": %zu, \"slices\": [", REWRITTEN_BYTES / PAGE_BYTES);
+		rewrite_passes(device.bytes, anonymous, size);
+		puts("]}");
 	}
-	printf("{\"ns\": %" PRIu64 ", \"floor_ns\": %" PRIu64 ", \"pages\": %zu}\n", took_ns,
-	       floor_ns, (NR_PASSES - 1) * size / PAGE_BYTES);
-close_device:
 	close_error = device_close(&device);
 	error = error != 0 ? error : close_error;
 unmap:

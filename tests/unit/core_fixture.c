@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* What the unit tests of the core share. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core_fixture.h"
+
+static void *allocate(void *context, size_t size)
+{
+	struct fixture *f = context;
+
+	if (f->fail_countdown && --f->fail_countdown == 0)
+		return NULL;
+	f->nr_allocated++;
+	return calloc(1, size);
+}
+
+static void deallocate(void *context, void *memory, size_t size)
+{
+	struct fixture *f = context;
+
+	(void)size;
+	assert_non_null(memory);
+	f->nr_allocated--;
+	free(memory);
+}
+
+int fixture_try(struct fixture *f, uint64_t nr_pages)
+{
+	f->bytes = malloc(nr_pages * PAGE);
+	assert_non_null(f->bytes);
+	memset(f->bytes, 0x5a, nr_pages * PAGE); /* an EPC's memory is as somebody left it */
+	const struct epc_section_config section = { .nr_pages = nr_pages, .bytes = f->bytes };
+	const struct epc_config config = {
+		.sections = &section,
+		.nr_sections = 1,
+		.allocator = { allocate, deallocate, f },
+	};
+	int error = epc_new(&config, &f->epc);
+
+	if (error) {
+		free(f->bytes);
+		f->bytes = NULL;
+	}
+	return error;
+}
+
+void fixture_begin(struct fixture *f, uint64_t nr_pages)
+{
+	memset(f, 0, sizeof(*f));
+	assert_int_equal(fixture_try(f, nr_pages), 0);
+	f->root = epc_cgroup_root(f->epc);
+	fixture_tick(f, EPC_REFUSAL_REPEAT_NS);
+}
+
+void fixture_end(struct fixture *f)
+{
+	epc_free(f->epc);
+	assert_int_equal(f->nr_allocated, 0);
+	free(f->bytes);
+}
+
+void fixture_fail_nth(struct fixture *f, uint64_t n)
+{
+	f->fail_countdown = n;
+}
+
+void fixture_take(struct fixture *f)
+{
+	struct epc_effect effect;
+	const char *why;
+
+	f->nr_records = 0;
+	f->nr_replies = 0;
+	while (epc_effect_next(f->epc, &effect)) {
+		switch (effect.kind) {
+		case EPC_EFFECT_RECORD:
+			assert_true(f->nr_records < FIXTURE_NR_RECORDS);
+			f->records[f->nr_records++] = effect.record;
+			break;
+		case EPC_EFFECT_UNMAP:
+			assert_true(f->nr_unmaps < FIXTURE_NR_UNMAPS);
+			f->unmaps[f->nr_unmaps++] = effect.unmap;
+			break;
+		case EPC_EFFECT_REPLY:
+			assert_true(f->nr_replies < FIXTURE_NR_REPLIES);
+			f->replies[f->nr_replies++] = effect.reply;
+			break;
+		case EPC_EFFECT_GONE:
+			f->nr_gone++;
+			break;
+		}
+	}
+	if (!epc_is_valid(f->epc, &why))
+		fail_msg("epc_is_valid(): %s", why);
+}
+
+void fixture_run(struct fixture *f)
+{
+	bool has_more = true;
+
+	for (int i = 0; has_more; i++) {
+		has_more = epc_step(f->epc);
+		fixture_take(f);
+		assert_true(i < 10000);
+	}
+}
+
+void fixture_unmapped(struct fixture *f)
+{
+	struct epc_unmap *unmap = f->unmaps[0];
+
+	assert_true(f->nr_unmaps > 0);
+	f->nr_unmaps--;
+	memmove(&f->unmaps[0], &f->unmaps[1], f->nr_unmaps * sizeof(f->unmaps[0]));
+	epc_unmapped(f->epc, unmap);
+	fixture_take(f);
+}
+
+void fixture_tick(struct fixture *f, uint64_t ns)
+{
+	f->now_ns += ns;
+	epc_tick(f->epc, f->now_ns);
+}
+
+const struct epc_record *fixture_record(const struct fixture *f, enum epc_record_kind kind)
+{
+	for (unsigned int i = 0; i < f->nr_records; i++)
+		if (f->records[i].kind == kind)
+			return &f->records[i];
+	return NULL;
+}
+
+struct epc_cgroup *cgroup_with_max(struct fixture *f, struct epc_cgroup *parent, uint64_t max_bytes)
+{
+	struct epc_cgroup *cgroup;
+
+	assert_int_equal(epc_cgroup_new(f->epc, parent, 7, NULL, &cgroup), 0);
+	epc_cgroup_set_cookie(cgroup, cgroup);
+	epc_cgroup_set_max(f->epc, cgroup, max_bytes);
+	fixture_take(f);
+	return cgroup;
+}
+
+struct epc_instance *instance_in(struct fixture *f, struct epc_cgroup *cgroup)
+{
+	struct epc_instance *instance;
+
+	assert_int_equal(epc_open(f->epc, cgroup, NULL, &instance), 0);
+	fixture_take(f);
+	return instance;
+}
+
+int read_send(struct fixture *f, struct epc_request *request, struct epc_instance *instance,
+	      struct epc_cgroup *payer, uint64_t first, uint64_t count)
+{
+	memset(request, 0, sizeof(*request));
+	request->instance = instance;
+	request->payer = payer;
+	request->first = first;
+	request->count = count;
+	request->result = PENDING;
+	epc_read(f->epc, request);
+	fixture_take(f);
+	return request->result;
+}
+
+int read_pages(struct fixture *f, struct epc_instance *instance, struct epc_cgroup *payer,
+	       uint64_t first, uint64_t count)
+{
+	struct epc_request request;
+	int result = read_send(f, &request, instance, payer, first, count);
+
+	assert_int_not_equal(result, PENDING);
+	if (result == 0)
+		epc_delivered(f->epc, instance, first, count);
+	return result;
+}
+
+bool read_bytes(struct fixture *f, struct epc_instance *instance, uint64_t index, char *bytes)
+{
+	struct epc_request request = {
+		.instance = instance,
+		.payer = f->root,
+		.first = index,
+		.count = 1,
+		.buffer = bytes,
+		.result = PENDING,
+	};
+
+	epc_read(f->epc, &request);
+	fixture_take(f);
+	assert_int_equal(request.result, 0);
+	epc_delivered(f->epc, instance, index, 1);
+	return request.is_zero;
+}
+
+void write_byte(struct fixture *f, struct epc_instance *instance, uint64_t index, char value)
+{
+	char bytes[PAGE];
+
+	memset(bytes, value, sizeof(bytes));
+	epc_write(f->epc, instance, index * PAGE, bytes, sizeof(bytes));
+	fixture_take(f);
+}
+
+void operation_send(struct fixture *f, struct epc_request *request, struct epc_instance *instance,
+		    uint64_t first, uint64_t count, bool is_punch)
+{
+	memset(request, 0, sizeof(*request));
+	request->instance = instance;
+	request->first = first;
+	request->count = count;
+	request->result = PENDING;
+	if (is_punch)
+		epc_punch(f->epc, request);
+	else
+		epc_reset(f->epc, request);
+	fixture_take(f);
+}
+
+int operation_do(struct fixture *f, struct epc_instance *instance, uint64_t first, uint64_t count,
+		 bool is_punch)
+{
+	struct epc_request request;
+
+	operation_send(f, &request, instance, first, count, is_punch);
+	for (int i = 0; request.result == PENDING; i++) {
+		epc_step(f->epc);
+		fixture_take(f);
+		while (f->nr_unmaps)
+			fixture_unmapped(f);
+		assert_true(i < 10000);
+	}
+	return request.result;
+}
+
+uint64_t usage_pages(const struct epc_cgroup *cgroup)
+{
+	struct epc_cgroup_report report;
+
+	epc_cgroup_report(cgroup, &report);
+	return report.usage_bytes / PAGE;
+}
+
+uint64_t peak_pages(const struct epc_cgroup *cgroup)
+{
+	struct epc_cgroup_report report;
+
+	epc_cgroup_report(cgroup, &report);
+	return report.peak_bytes / PAGE;
+}
+
+uint64_t nr_free(const struct fixture *f)
+{
+	struct epc_report report;
+
+	epc_report(f->epc, &report);
+	return report.nr_free;
+}
+
+bool is_owned(const struct fixture *f, const struct epc_instance *instance, uint64_t index)
+{
+	struct epc_page_report report;
+
+	epc_page_report(f->epc, instance, index, &report);
+	return report.is_owned;
+}

@@ -42,6 +42,12 @@ void tree_open_free(struct daemon *daemon, struct tree_open *open)
 {
 	struct tree *tree = tree_of(daemon);
 
+	/*
+	 * A reader answers under the lock. The client may have its answer, close, and its release
+	 * be here on another thread, before the reader has let the lock go.
+	 */
+	pthread_mutex_lock(&open->lock);
+	pthread_mutex_unlock(&open->lock);
 	pthread_mutex_lock(&tree->lock);
 	open->next->prev = open->prev;
 	open->prev->next = open->next;

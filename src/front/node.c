@@ -163,7 +163,7 @@ void node_forget(struct node_table *table, struct daemon *daemon, fuse_ino_t ino
 	pthread_mutex_lock(&table->lock);
 	node = find_by_ino(table, ino);
 	if (node) {
-		/* The kernel cannot forget more than it was told; if it does, the node stays sound. */
+		/* More than it was told of no sound kernel forgets; the count stays sound. */
 		node->nr_lookups -= nr_lookups < node->nr_lookups ? nr_lookups : node->nr_lookups;
 		is_last = node->nr_lookups == 0;
 		if (is_last)

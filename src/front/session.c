@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -18,6 +20,9 @@
  */
 #define NR_WORKERS_MIN 2
 #define NR_WORKERS_MAX 16
+#define INTERRUPT_SIGNAL SIGUSR1
+#define INTERRUPT_NS 100000000
+#define NS_PER_S 1000000000
 #define WRITE_BYTES_MAX (1u << 20) /* the most that FUSE sends: 256 pages */
 #define BACKGROUND_MAX 65535u
 
@@ -366,10 +371,31 @@ int session_start(struct session *session, int ended_fd)
 	return 0;
 }
 
+static void interrupt_ignore(int number)
+{
+	(void)number;
+}
+
 void session_join(struct session *session)
 {
-	for (; session->nr_workers; session->nr_workers--)
-		pthread_join(session->workers[session->nr_workers - 1], NULL);
+	const struct sigaction ignore = { .sa_handler = interrupt_ignore }; /* no SA_RESTART */
+	struct timespec until;
+
+	sigaction(INTERRUPT_SIGNAL, &ignore, NULL);
+	fuse_session_exit(session->fuse);
+	while (session->nr_workers) {
+		pthread_t worker = session->workers[session->nr_workers - 1];
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += INTERRUPT_NS;
+		until.tv_sec += until.tv_nsec / NS_PER_S;
+		until.tv_nsec %= NS_PER_S;
+		/* Again each time: a signal before the read(2) is lost. */
+		if (pthread_timedjoin_np(worker, NULL, &until) == 0)
+			session->nr_workers--;
+		else
+			pthread_kill(worker, INTERRUPT_SIGNAL);
+	}
 }
 
 void session_free(struct session *session)

@@ -17,7 +17,10 @@ int session_new(struct daemon *daemon, int fuse_fd, struct session **session);
 /* ended_fd: an eventfd, borrowed, written to when the first of the threads has ended. */
 int session_start(struct session *session, int ended_fd);
 
-/* Waits for the threads: they end when the connection is aborted. Errors in between end them too. */
+/*
+ * Ends the threads and waits for them. An aborted connection has ended them already; where aborting
+ * is not permitted (a user namespace, before Linux 6.13) they are interrupted.
+ */
 void session_join(struct session *session);
 void session_free(struct session *session);
 

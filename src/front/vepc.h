@@ -22,8 +22,8 @@ void vepc_table_stop(struct vepc_table *table);
 void vepc_table_free(struct vepc_table *table);
 
 /*
- * A new instance for this inode, opened by the task that sent req; it answers nothing. vepc_release()
- * ends it: the memory goes with EPC_EFFECT_GONE. Errors: -ENOMEM.
+ * A new instance for this inode, opened by the task that sent req; it answers nothing.
+ * vepc_release() ends it: the memory goes with EPC_EFFECT_GONE. Errors: -ENOMEM.
  */
 int vepc_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, struct vepc **vepc);
 void vepc_release(struct daemon *daemon, struct vepc *vepc);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of nodes: numbers, keys, look-ups counted and forgotten. By a node that counts its end. */
+/* The table of nodes: numbers, keys, look-ups. By nodes that count how often they are freed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ static struct node_table *table_new(void)
 	return table;
 }
 
-/* The first is the root, every other one has a larger number than all before, used again by none. */
+/* The first is the root, every other one has a larger number than all before it. */
 static void numbers_count_up(void **state)
 {
 	struct counted root = { .node.ops = &counted_ops };

@@ -111,7 +111,7 @@ static void park(struct epc *epc, struct epc_request *request, struct epc_cgroup
 {
 	list_add_tail(MUTANT(epc, QUEUE_LAST_FIRST) ? cgroup->waiters.next : &cgroup->waiters,
 		      &request->node);
-	request->waits_at = cgroup;
+	request->waits_at = MUTANT(epc, PARKED_ELSEWHERE) ? &epc->root : cgroup;
 	cgroup->nr_waiters++;
 	request->payer->nr_payers++;
 	epc->nr_parked++;
@@ -194,6 +194,8 @@ static void refuse(struct epc *epc, struct epc_request *request, struct epc_cgro
 
 static bool is_hopeless(struct epc *epc, const struct epc_cgroup *refuser)
 {
+	if (MUTANT(epc, PARKED_WITHOUT_HOPE))
+		return false;
 	return (!refuser->nr_takeable || MUTANT(epc, REFUSE_WHILE_TAKEABLE)) &&
 	       (!refuser->nr_leaving || MUTANT(epc, REFUSE_WHILE_LEAVING));
 }

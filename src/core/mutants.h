@@ -67,6 +67,16 @@
 	X(REFUSAL_FORGETS_PARENT)   /* ancestors do not count the refusal */                    \
 	X(REFUSAL_BLAMES_PAYER)	    /* the record names the payer, not who refused */           \
 	X(DELIVERED_FORGOTTEN)	    /* a delivered page never becomes takeable */               \
+	X(ASSIGN_STAYS_FREE)	    /* an owned page is in the state of a free one */           \
+	X(FREE_FORGETS_TOTAL)	    /* the sum of the free pages is not kept */                 \
+	X(STAKE_FORGETS_PAGE)	    /* a stake does not count its pages */                      \
+	X(FREE_FORGETS_BYTES)	    /* pages with bytes are not counted down */                 \
+	X(TAKEABLE_LIST_TORN)	    /* a takeable list has no way back */                       \
+	X(MARKS_STAY)		    /* marks of an unmapping that is over */                    \
+	X(PARKED_ELSEWHERE)	    /* a parked request is in another queue than it says */     \
+	X(PARKED_WITHOUT_HOPE)	    /* parked although nothing will come free */                \
+	X(STAKE_NOT_FOUND)	    /* a stake is in no bucket */                               \
+	X(LEAVING_FORGETS_PARENT)   /* ancestors do not know of leaving pages */                \
 	X(COUNT)
 
 enum epc_mutant {

@@ -62,7 +62,7 @@ static void takeable_add(struct epc *epc, struct epc_page *page)
 
 	page->prev = PFN_NONE;
 	page->next = stake->takeable_head;
-	if (page->next != PFN_NONE)
+	if (page->next != PFN_NONE && !MUTANT(epc, TAKEABLE_LIST_TORN))
 		epc->pages[page->next].prev = pfn;
 	stake->takeable_head = pfn;
 }
@@ -134,7 +134,7 @@ static void free_add(struct epc *epc, struct epc_page *page)
 	section->free_head = pfn;
 	if (!MUTANT(epc, SECTION_COUNT_WRONG))
 		section->nr_free++;
-	epc->nr_free++;
+	epc->nr_free += !MUTANT(epc, FREE_FORGETS_TOTAL);
 	if (MUTANT(epc, FREE_TWICE) && pfn % 7 == 3)
 		page->next = pfn;
 }
@@ -154,10 +154,10 @@ int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool i
 	}
 	page->stake = stake;
 	page->index = index & (EPC_NR_INDICES - 1);
-	page->state = PAGE_ACTIVE;
+	page->state = MUTANT(epc, ASSIGN_STAYS_FREE) ? PAGE_FREE : PAGE_ACTIVE;
 	page->is_filling = true;
 	page->is_speculative = is_speculative && !MUTANT(epc, CLUSTER_NOT_SPECULATIVE);
-	stake->nr_pages++;
+	stake->nr_pages += !MUTANT(epc, STAKE_FORGETS_PAGE);
 	instance->nr_pages++;
 	instance->nr_speculative += is_speculative;
 	epc->nr_speculative += is_speculative;
@@ -177,7 +177,7 @@ void page_free(struct epc *epc, struct epc_page *page)
 	stake_count(epc, stake, was, -1);
 	instance->nr_speculative -= page->is_speculative;
 	epc->nr_speculative -= page->is_speculative;
-	instance->nr_with_bytes -= page->has_bytes;
+	instance->nr_with_bytes -= page->has_bytes && !MUTANT(epc, FREE_FORGETS_BYTES);
 	instance->nr_pages--;
 	stake->nr_pages--;
 	if (!MUTANT(epc, FREE_KEEPS_INDEX))

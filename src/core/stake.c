@@ -46,7 +46,8 @@ struct epc_stake *stake_get(struct epc *epc, struct epc_instance *instance,
 	list_add_tail(&instance->stakes, &stake->instance_node);
 	bucket = bucket_of(epc, instance, cgroup);
 	stake->next_in_bucket = *bucket;
-	*bucket = stake;
+	if (!MUTANT(epc, STAKE_NOT_FOUND))
+		*bucket = stake;
 	cgroup->nr_stakes++;
 	return stake;
 }
@@ -94,8 +95,11 @@ void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class
 		count_takeable(stake, delta);
 	} else {
 		stake->nr_leaving += (uint64_t)delta;
-		for (struct epc_cgroup *cgroup = stake->cgroup; cgroup; cgroup = cgroup->parent)
+		for (struct epc_cgroup *cgroup = stake->cgroup; cgroup; cgroup = cgroup->parent) {
 			cgroup->nr_leaving += (uint64_t)delta;
+			if (MUTANT(epc, LEAVING_FORGETS_PARENT))
+				break;
+		}
 	}
 	/* Whoever waits for these pages has to decide anew. */
 	for (struct epc_cgroup *cgroup = stake->cgroup; cgroup; cgroup = cgroup->parent)

@@ -103,7 +103,7 @@ void takeback_unmapped(struct epc *epc, struct epc_unmap *unmap)
 		if (is_in_use(epc, page)) {
 			page->state = page->is_touched ? PAGE_ACTIVE : PAGE_INACTIVE;
 			page->is_touched = false;
-			page->is_written = false;
+			page->is_written = page->is_written && MUTANT(epc, MARKS_STAY);
 			page_reclass(epc, page, was);
 		} else if (!MUTANT(epc, RELEASE_LEAKS_UNMAPPING) || !page->stake->is_doomed) {
 			page_free(epc, page);

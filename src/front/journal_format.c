@@ -75,8 +75,7 @@ static char *record_sentence(const struct journal_entry *entry)
 	case EPC_RECORD_REFUSED:
 		return refusal_sentence(entry);
 	case EPC_RECORD_STARTED:
-		size = asprintf(&what, "has its first page of EPC, in cgroup %s",
-				shown(entry->cgroup));
+		size = asprintf(&what, "begins to use EPC, in cgroup %s", shown(entry->cgroup));
 		break;
 	case EPC_RECORD_RESET:
 		size = asprintf(&what, "was reset: %" PRIu64 " pages in %" PRIu64 " us",
@@ -87,8 +86,7 @@ static char *record_sentence(const struct journal_entry *entry)
 				record->nr_pages, record->took_ns / 1000);
 		break;
 	case EPC_RECORD_CLOSED:
-		size = asprintf(&what,
-				"has given back its last page, the most were %" PRIu64 " bytes",
+		size = asprintf(&what, "is closed, the most it had were %" PRIu64 " bytes",
 				record->usage_bytes);
 		break;
 	}

@@ -15,9 +15,8 @@
 #include "front/misc.h"
 
 #define NR_BUCKETS_MIN 256u
-#define NR_TRIES 3u	      /* a task that moves all the time */
-#define NR_CLIMBED_MAX 65536u /* levels above a directory that is too deep for a path */
-#define HANDLE_KERNFS 0xfe    /* FILEID_KERNFS: the handle of a cgroup directory is its id */
+#define NR_TRIES 3u	   /* a task that moves all the time */
+#define HANDLE_KERNFS 0xfe /* FILEID_KERNFS: the handle of a cgroup directory is its id */
 
 static struct mirror_entry *entry_of(struct mirror_cgroup *cgroup)
 {
@@ -163,83 +162,17 @@ static int entry_of_path(struct mirror *mirror, const char *path, struct mirror_
 }
 
 /*
- * The path of the deepest ancestor of a directory, itself included, that has one: climbs from fd,
- * which it takes. Errors: -ENAMETOOLONG, -ENOENT (outside of our root).
+ * The entry of a task's cgroup by its path in /proc, with a reference; of one whose path is too long
+ * that of an ancestor: were such a task charged to nobody, it could escape its limits by going deep.
  */
-static int climb(const struct mirror *mirror, int fd, char path[PLACE_PATH_MAX], const char **below)
-{
-	size_t root_size = strlen(mirror->place.path);
-	int error = -ENAMETOOLONG;
-
-	for (unsigned int i = 0; error == -ENAMETOOLONG && i < NR_CLIMBED_MAX; i++) {
-		char link[64];
-		ssize_t size;
-		int parent_fd;
-
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		size = readlink(link, path, PLACE_PATH_MAX - 1);
-		if (size > 0 && size < (ssize_t)PLACE_PATH_MAX - 1) {
-			path[size] = '\0';
-			*below = path + root_size;
-			error = strncmp(path, mirror->place.path, root_size) == 0 &&
-						path[root_size] == '/' ?
-					0 :
-					-ENOENT;
-			break;
-		}
-		parent_fd = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (parent_fd < 0)
-			break;
-		close(fd);
-		fd = parent_fd;
-	}
-	close(fd);
-	return error;
-}
-
-/*
- * A directory so deep that the kernel shows no path of it: opens it by its id (which takes
- * CAP_DAC_READ_SEARCH) and finds the ancestor that pays. Were such a task charged to nobody, it
- * could escape its limits by going deep. Its own entry has no path; it keeps the answer for a while.
- */
-static int entry_of_deep(struct mirror *mirror, uint64_t id, struct mirror_entry **entry)
-{
-	struct {
-		struct file_handle header;
-		uint64_t id;
-	} handle = { .header = { .handle_bytes = sizeof(id), .handle_type = HANDLE_KERNFS },
-		     .id = id };
-	char path[PLACE_PATH_MAX];
-	struct mirror_entry *ancestor;
-	const char *below;
-	int fd, error;
-
-	fd = open_by_handle_at(mirror->root_fd, &handle.header, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -ENAMETOOLONG;
-	error = climb(mirror, fd, path, &below);
-	if (!error)
-		error = entry_of_path(mirror, below, &ancestor);
-	if (error)
-		return error;
-	*entry = mirror_entry_new(ancestor, id, "", 0);
-	if (*entry) {
-		pthread_mutex_lock(&mirror->lock);
-		*entry = entry_add(mirror, *entry, false, MISC_MAX);
-		pthread_mutex_unlock(&mirror->lock);
-	}
-	mirror_entry_put(ancestor);
-	return *entry ? 0 : -ENOMEM;
-}
-
-/* The entry of a task's cgroup by its path in /proc, with a reference. */
-static int entry_of_task_path(struct mirror *mirror, pid_t tid, struct mirror_entry **entry)
+static int entry_of_task_path(struct mirror *mirror, pid_t tid, struct mirror_entry **entry,
+			      bool *is_cut)
 {
 	char path[PLACE_PATH_MAX];
 	const char *below;
 	int error;
 
-	error = place_task_path(mirror->proc_root, tid, path);
+	error = place_task_path(mirror->proc_root, tid, path, is_cut);
 	if (error)
 		return error;
 	below = place_below(&mirror->place, path);
@@ -250,10 +183,29 @@ static int entry_of_task_path(struct mirror *mirror, pid_t tid, struct mirror_en
 	return entry_of_path(mirror, below, entry);
 }
 
+/*
+ * The entry of a cgroup of which only an ancestor can be named. It has no path, and keeps the answer
+ * until the sweep finds it unused. Drops the reference on the ancestor.
+ */
+static struct mirror_entry *entry_make_nameless(struct mirror *mirror, uint64_t id,
+						struct mirror_entry *ancestor)
+{
+	struct mirror_entry *entry = mirror_entry_new(ancestor, id, "", 0);
+
+	if (entry) {
+		pthread_mutex_lock(&mirror->lock);
+		entry = entry_add(mirror, entry, false, MISC_MAX);
+		pthread_mutex_unlock(&mirror->lock);
+	}
+	mirror_entry_put(ancestor);
+	return entry;
+}
+
 /* A task's entry by the id that the kernel tells. */
 static int entry_of_task_id(struct mirror *mirror, pid_t tid, struct mirror_entry **entry)
 {
 	uint64_t id = 0;
+	bool is_cut;
 	int error;
 
 	for (unsigned int i = 0; i < NR_TRIES; i++) {
@@ -263,11 +215,13 @@ static int entry_of_task_id(struct mirror *mirror, pid_t tid, struct mirror_entr
 		*entry = entry_find(mirror, id);
 		if (*entry)
 			return 0;
-		error = entry_of_task_path(mirror, tid, entry);
-		if (error == -ENAMETOOLONG)
-			return entry_of_deep(mirror, id, entry);
+		error = entry_of_task_path(mirror, tid, entry, &is_cut);
 		if (error)
 			return error;
+		if (is_cut) {
+			*entry = entry_make_nameless(mirror, id, *entry);
+			return *entry ? 0 : -ENOMEM;
+		}
 		if ((*entry)->shown.id == id)
 			return 0;
 		mirror_entry_put(*entry); /* it moved between the two questions */
@@ -278,6 +232,7 @@ static int entry_of_task_id(struct mirror *mirror, pid_t tid, struct mirror_entr
 struct mirror_cgroup *mirror_of_task(struct mirror *mirror, pid_t tid)
 {
 	struct mirror_entry *entry = NULL;
+	bool is_cut;
 	int error = -ENOSYS;
 
 	if (tid <= 0)
@@ -290,7 +245,7 @@ struct mirror_cgroup *mirror_of_task(struct mirror *mirror, pid_t tid)
 			mirror_ask_proc(mirror, true);
 	}
 	if (error == -ENOSYS)
-		error = entry_of_task_path(mirror, tid, &entry);
+		error = entry_of_task_path(mirror, tid, &entry, &is_cut);
 	return error ? NULL : &entry_payer(mirror, entry)->shown;
 }
 

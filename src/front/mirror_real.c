@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -73,10 +72,10 @@ void mirror_attribute_write(struct mirror *mirror, const struct mirror_cgroup *c
 int mirror_child_open(const struct mirror *mirror, int fd, const char *name, size_t name_size,
 		      struct stat *attr)
 {
-	char copy[NAME_MAX + 1];
+	char copy[PLACE_PATH_MAX]; /* cgroup v2 takes longer names than NAME_MAX */
 	int child_fd;
 
-	if (name_size > NAME_MAX)
+	if (name_size >= sizeof(copy))
 		return -ENAMETOOLONG;
 	memcpy(copy, name, name_size);
 	copy[name_size] = '\0';

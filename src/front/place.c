@@ -29,7 +29,6 @@ struct place_pidfd_info {
 
 /* PROC/TID/cgroup has a line for each hierarchy, each path of at most PATH_MAX. */
 #define CGROUP_FILE_MAX (64u << 10)
-#define DELETED " (deleted)"
 
 /* Undoes the octal escapes of mountinfo (\040 is a space), in place. */
 static void unescape(char *text)
@@ -235,9 +234,10 @@ static int read_file(const char *path, char *buffer, size_t buffer_size)
 	return error;
 }
 
-int place_task_path(const char *proc_root, pid_t tid, char path[PLACE_PATH_MAX])
+int place_task_path(const char *proc_root, pid_t tid, char path[PLACE_PATH_MAX], bool *is_cut)
 {
 	char file[PATH_MAX], *text, *line, *rest;
+	bool cut;
 	int error;
 
 	if (snprintf(file, sizeof(file), "%s/%d/cgroup", proc_root, tid) >= (int)sizeof(file))
@@ -254,9 +254,13 @@ int place_task_path(const char *proc_root, pid_t tid, char path[PLACE_PATH_MAX])
 	for (rest = text; (line = strsep(&rest, "\n"));) {
 		if (strncmp(line, "0::/", 4) != 0)
 			continue;
-		error = strlen(line + 3) < PLACE_PATH_MAX ? 0 : -ENAMETOOLONG;
-		if (!error)
-			strcpy(path, line + 3);
+		snprintf(path, PLACE_PATH_MAX, "%s", line + 3);
+		cut = strlen(path) == PLACE_PATH_MAX - 1;
+		if (cut) /* the last name may be a part of one */
+			*strrchr(path, '/') = '\0';
+		error = cut && !is_cut ? -ENAMETOOLONG : 0;
+		if (is_cut)
+			*is_cut = cut;
 		break;
 	}
 free_text:
@@ -277,14 +281,4 @@ const char *place_below(const struct place *place, const char *path)
 	if (!is_above(place->above, path, &rest) || climbs(rest))
 		return NULL;
 	return *rest ? rest : "/";
-}
-
-bool place_strip_deleted(char *path)
-{
-	size_t size = strlen(path), tail = strlen(DELETED);
-
-	if (size <= tail || strcmp(path + size - tail, DELETED) != 0)
-		return false;
-	path[size - tail] = '\0';
-	return true;
 }

@@ -40,18 +40,14 @@ void place_fini(struct place *place);
 int place_task_id(pid_t tid, uint64_t *id);
 
 /*
- * The path of a thread's cgroup from PROC/TID/cgroup, raw bytes. Errors: -ESRCH, -ENOENT (the thread
- * is in no cgroup of the v2 hierarchy), -ENAMETOOLONG.
+ * The path of a thread's cgroup from PROC/TID/cgroup, raw bytes. *is_cut: the kernel showed only the
+ * beginning of a path that is too long for it (it does so from Linux 6.8 on); path is then that of
+ * the deepest ancestor that can be named. Errors: -ESRCH, -ENOENT (the thread is in no cgroup of the
+ * v2 hierarchy), -ENAMETOOLONG (an older kernel, or is_cut is NULL).
  */
-int place_task_path(const char *proc_root, pid_t tid, char path[PLACE_PATH_MAX]);
+int place_task_path(const char *proc_root, pid_t tid, char path[PLACE_PATH_MAX], bool *is_cut);
 
 /* The part of path below the place, "/" or "/a/b" (borrowed from path), or NULL: it is outside. */
 const char *place_below(const struct place *place, const char *path);
-
-/*
- * Takes " (deleted)" off the end of a path, which the kernel adds when the directory is gone.
- * Returns false when it is not there.
- */
-bool place_strip_deleted(char *path);
 
 #endif

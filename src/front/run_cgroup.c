@@ -46,7 +46,7 @@ static int place_open(char path[PATH_MAX])
 
 	if (error)
 		return error;
-	error = place_task_path(PROC, getpid(), text);
+	error = place_task_path(PROC, getpid(), text, NULL);
 	if (!error)
 		below = place_below(&place, text);
 	if (!error && !below)

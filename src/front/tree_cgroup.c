@@ -17,8 +17,9 @@
 #include "front/mirror.h"
 #include "front/place.h"
 
-#define OFFSET_FILES 2 /* after . and .. */
-#define OFFSET_REAL 16 /* offsets of the real directory begin here */
+#define OFFSET_FILES 2	     /* after . and .. */
+#define SHOWN_NAME_MAX 1024u /* FUSE_NAME_MAX: one longer name would be EIO for the whole list */
+#define OFFSET_REAL 16	     /* offsets of the real directory begin here */
 
 static const struct tree_kind cgroup_file_kind;
 static const struct tree_kind cgroup_max_kind;
@@ -304,7 +305,7 @@ static void add_children(struct tree_dir *list, const struct tree_node *dir, DIR
 								       INT64_MAX;
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		    !is_directory(real, entry))
+		    strlen(entry->d_name) > SHOWN_NAME_MAX || !is_directory(real, entry))
 			continue;
 		if (!add_child(list, dir, entry->d_name, entry->d_ino, next))
 			return;

@@ -342,6 +342,24 @@ static void what_is_too_deep_pays_above(void **state)
 	expect_payer(world, above);
 }
 
+/* The kernel shows the first 4,095 bytes of a longer path: here that is in the middle of a name. */
+static void what_is_too_long_pays_above(void **state)
+{
+	struct world *world = *state;
+	char path[PLACE_PATH_MAX + 64] = "/deep";
+
+	make(world, path);
+	for (size_t size = strlen(path); size < PLACE_PATH_MAX; size++)
+		path[size] = size % 200 == 5 ? '/' : 'n';
+	path[PLACE_PATH_MAX - 1] = '\0';
+	place_task(world, path);
+	assert_null(mirror_of_task(world->mirror, TID)); /* nothing of it is there */
+	memset(path + 5, 'n', PLACE_PATH_MAX - 6);
+	path[5] = '/';
+	place_task(world, path);
+	expect_payer(world, "/deep");
+}
+
 static void a_limit_on_an_idle_cgroup_is_kept(void **state)
 {
 	struct world *world = *state;
@@ -545,6 +563,7 @@ int main(void)
 		IN_WORLD(a_directory_made_again_is_a_new_cgroup),
 		IN_WORLD(a_threaded_cgroup_has_its_domain_pay),
 		IN_WORLD(what_is_too_deep_pays_above),
+		IN_WORLD(what_is_too_long_pays_above),
 		IN_WORLD(a_limit_on_an_idle_cgroup_is_kept),
 		IN_WORLD(a_limit_outlives_the_mirror),
 		IN_WORLD(idle_cgroups_go),

@@ -47,9 +47,9 @@ char *journal_history(struct journal *journal, size_t *size);
 
 /*
  * The `events` stream. Opening gives a position; reading gives whole lines (of a line longer than
- * size a piece, the rest comes next) or parks req until the next record; an interrupt answers EINTR,
- * O_NONBLOCK EAGAIN. Who is too slow loses the oldest and reads {"kind":"lost","count":N} in their
- * place. Closing forgets the reader.
+ * size a piece, the rest comes next) or parks req until the next record; an interrupt answers
+ * EINTR, O_NONBLOCK EAGAIN. Who is too slow loses the oldest and reads {"kind":"lost","count":N} in
+ * their place. Closing forgets the reader.
  */
 void journal_stream_open(struct journal *journal, fuse_req_t req, struct fuse_file_info *file);
 void journal_stream_read(struct journal *journal, fuse_req_t req, size_t size,

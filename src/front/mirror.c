@@ -87,8 +87,8 @@ free_entry:
 }
 
 /*
- * The entry of a real directory (fd, id), which is the child of parent's and has the first path_size
- * bytes of path as its path; made if it is not there. NULL: no memory.
+ * The entry of a real directory (fd, id), which is the child of parent's and whose path are the
+ * first path_size bytes of path; made if it is not there. NULL: no memory.
  */
 static struct mirror_entry *entry_make(struct mirror *mirror, struct mirror_entry *parent, int fd,
 				       uint64_t id, const char *path, size_t path_size)
@@ -162,8 +162,9 @@ static int entry_of_path(struct mirror *mirror, const char *path, struct mirror_
 }
 
 /*
- * The entry of a task's cgroup by its path in /proc, with a reference; of one whose path is too long
- * that of an ancestor: were such a task charged to nobody, it could escape its limits by going deep.
+ * The entry of a task's cgroup by its path in /proc, with a reference; of one whose path is too
+ * long that of an ancestor: were such a task charged to nobody, it could escape its limits by going
+ * deep.
  */
 static int entry_of_task_path(struct mirror *mirror, pid_t tid, struct mirror_entry **entry,
 			      bool *is_cut)
@@ -184,8 +185,8 @@ static int entry_of_task_path(struct mirror *mirror, pid_t tid, struct mirror_en
 }
 
 /*
- * The entry of a cgroup of which only an ancestor can be named. It has no path, and keeps the answer
- * until the sweep finds it unused. Drops the reference on the ancestor.
+ * The entry of a cgroup of which only an ancestor can be named. It has no path, and keeps the
+ * answer until the sweep finds it unused. Drops the reference on the ancestor.
  */
 static struct mirror_entry *entry_make_nameless(struct mirror *mirror, uint64_t id,
 						struct mirror_entry *ancestor)

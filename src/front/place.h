@@ -40,10 +40,10 @@ void place_fini(struct place *place);
 int place_task_id(pid_t tid, uint64_t *id);
 
 /*
- * The path of a thread's cgroup from PROC/TID/cgroup, raw bytes. *is_cut: the kernel showed only the
- * beginning of a path that is too long for it (it does so from Linux 6.8 on); path is then that of
- * the deepest ancestor that can be named. Errors: -ESRCH, -ENOENT (the thread is in no cgroup of the
- * v2 hierarchy), -ENAMETOOLONG (an older kernel, or is_cut is NULL).
+ * The path of a thread's cgroup from PROC/TID/cgroup, raw bytes. *is_cut: the kernel showed only
+ * the beginning of a path that is too long for it (seen on Linux 6.18; before 6.8 reading fails);
+ * path is then that of the deepest ancestor that can be named. Errors: -ESRCH, -ENOENT (the thread
+ * is in no cgroup of the v2 hierarchy), -ENAMETOOLONG (an older kernel, or is_cut is NULL).
  */
 int place_task_path(const char *proc_root, pid_t tid, char path[PLACE_PATH_MAX], bool *is_cut);
 

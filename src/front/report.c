@@ -62,7 +62,8 @@ static int finish(struct object *object, char **text, size_t *size)
 		free(line);
 		return -ENOMEM;
 	}
-	strcpy(grown + *size - 1, "\n");
+	grown[*size - 1] = '\n';
+	grown[*size] = '\0';
 	*text = grown;
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,10 +198,9 @@ static bool pays_itself(struct daemon *daemon, const char *path)
 static void directory_key(char key[PLACE_PATH_MAX + 64], const char *path, uint64_t id)
 {
 	if (is_root(path))
-		strcpy(key, TREE_CGROUP_KEY);
+		snprintf(key, PLACE_PATH_MAX + 64, TREE_CGROUP_KEY);
 	else
-		snprintf(key, PLACE_PATH_MAX + 64, TREE_CGROUP_KEY "%s:%llu", path,
-			 (unsigned long long)id);
+		snprintf(key, PLACE_PATH_MAX + 64, TREE_CGROUP_KEY "%s:%" PRIu64, path, id);
 }
 
 static void lookup_file(struct daemon *daemon, fuse_req_t req, const struct tree_node *dir,

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NR_TRIES 64u
+
 struct tree_node *tree_node_of(struct node *node)
 {
 	return (struct tree_node *)(void *)node;
@@ -83,24 +85,24 @@ static struct tree_node *node_make(const struct tree_key *key)
 /* The node of a key with one more look-up, or NULL: no memory. */
 static struct tree_node *node_of_key(struct daemon *daemon, const struct tree_key *key)
 {
-	struct node *found = node_get(daemon->nodes, key->key);
-	struct tree_node *node;
-	int error;
+	int error = -EEXIST;
 
-	if (found)
-		return tree_node_of(found);
-	node = node_make(key);
-	if (!node)
-		return NULL;
-	error = node_add(daemon->nodes, &node->node, key->key);
-	if (!error)
-		return node;
-	tree_node_free(daemon, &node->node);
-	if (error != -EEXIST)
-		return NULL;
-	/* Another look-up was faster. NULL only if that one is forgotten already: as good as none. */
-	found = node_get(daemon->nodes, key->key);
-	return found ? tree_node_of(found) : NULL;
+	/* Others may make the node, or forget it, between two steps here. */
+	for (unsigned int i = 0; error == -EEXIST && i < NR_TRIES; i++) {
+		struct node *found = node_get(daemon->nodes, key->key);
+		struct tree_node *node;
+
+		if (found)
+			return tree_node_of(found);
+		node = node_make(key);
+		if (!node)
+			return NULL;
+		error = node_add(daemon->nodes, &node->node, key->key);
+		if (!error)
+			return node;
+		tree_node_free(daemon, &node->node);
+	}
+	return NULL;
 }
 
 void tree_reply_node(struct daemon *daemon, fuse_req_t req, const struct tree_key *key)

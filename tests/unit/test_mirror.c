@@ -54,7 +54,7 @@ static int world_make(void **state)
 	int has_cgroup2;
 
 	assert_non_null(world);
-	strcpy(world->directory, "/tmp/epcd-mirror-XXXXXX");
+	snprintf(world->directory, sizeof(world->directory), "/tmp/epcd-mirror-XXXXXX");
 	assert_non_null(mkdtemp(world->directory));
 	snprintf(world->cgroup_root, sizeof(world->cgroup_root), "%s/cgroup", world->directory);
 	snprintf(world->proc_root, sizeof(world->proc_root), "%s/proc", world->directory);
@@ -123,7 +123,7 @@ static void place_task(const struct world *world, const char *path)
 	(void)mkdir(text, 0755);
 	size = snprintf(text, sizeof(text), "9:name=systemd:/0::/no\n4:memory:/elsewhere\n0::%s\n",
 			path);
-	strcat(name, "/cgroup");
+	snprintf(name, sizeof(name), "/%d/cgroup", TID);
 	write_file(world->proc_root, name, text, (size_t)size);
 }
 
@@ -227,7 +227,7 @@ static void hostile_names_are_names(void **state)
 	place_task(world, longest);
 	expect_payer(world, longest);
 
-	/* The kernel makes no cgroup with a newline in its name, but a tree may be asked for one. */
+	/* The kernel makes no cgroup with a newline in its name, but one may be asked for. */
 	make(world, "/new\nline");
 	assert_true(id_of(world, "/new\nline") != 0);
 }
@@ -327,10 +327,10 @@ static void what_is_too_deep_pays_above(void **state)
 	char path[4 * MIRROR_DEPTH_MAX] = "", above[4 * MIRROR_DEPTH_MAX];
 
 	for (unsigned int i = 0; i < MIRROR_DEPTH_MAX + 9; i++) {
-		strcat(path, "/d");
+		snprintf(path + 2 * (size_t)i, 3, "/d");
 		make(world, path);
 		if (i + 1 == MIRROR_DEPTH_MAX)
-			strcpy(above, path);
+			snprintf(above, sizeof(above), "%s", path);
 	}
 	place_task(world, path);
 	expect_payer(world, above);

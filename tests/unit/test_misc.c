@@ -22,73 +22,74 @@
 #define UNTOUCHED UINT64_C(0x5a5a5a5a5a5a5a5a)
 #define NR_RANDOM 200000u
 
+/* What is written to misc.max, and what becomes of it. */
+static const struct {
+	const char *text;
+	size_t size;
+	int error;
+	uint64_t max_bytes;
+} writes[] = {
+	{ TEXT("sgx_epc 4096"), 0, 4096 },
+	{ TEXT("sgx_epc 4096\n"), 0, 4096 },
+	{ TEXT("  \t\nsgx_epc 4096 \n\n \t\v\f\r"), 0, 4096 },
+	{ TEXT("\xa0sgx_epc 1\xa0"), 0, 1 },
+	{ TEXT("sgx_epc max\n"), 0, MISC_MAX },
+	{ TEXT("sgx_epc 0"), 0, 0 },
+	{ TEXT("sgx_epc 1"), 0, 1 },
+	{ TEXT("sgx_epc +5"), 0, 5 },
+	{ TEXT("sgx_epc 0x100000"), 0, 0x100000 },
+	{ TEXT("sgx_epc 0XfF"), 0, 255 },
+	{ TEXT("sgx_epc 010"), 0, 8 },
+	{ TEXT("sgx_epc 00"), 0, 0 },
+	{ TEXT("sgx_epc 18446744073709551615"), 0, MISC_MAX },
+	{ TEXT("sgx_epc 0xffffffffffffffff"), 0, MISC_MAX },
+	{ TEXT("sgx_epc 01777777777777777777777"), 0, MISC_MAX },
+	{ TEXT("sgx_epc 7\0 garbage"), 0, 7 },
+	{ TEXT("sgx_epc 18446744073709551616"), -ERANGE, 0 },
+	{ TEXT("sgx_epc 99999999999999999999"), -ERANGE, 0 },
+	{ TEXT("sgx_epc 99999999999999999999M"), -ERANGE, 0 },
+	{ TEXT("sgx_epc 0x10000000000000000"), -ERANGE, 0 },
+	{ TEXT(""), -EINVAL, 0 },
+	{ TEXT("\n"), -EINVAL, 0 },
+	{ TEXT("sgx_epc"), -EINVAL, 0 },
+	{ TEXT("sgx_epc "), -EINVAL, 0 },
+	{ TEXT("sgx_epc\t5"), -EINVAL, 0 },
+	{ TEXT("sgx_epc  1"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 1 2"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 1\n2"), -EINVAL, 0 },
+	{ TEXT("sgx_epc -1"), -EINVAL, 0 },
+	{ TEXT("sgx_epc ++1"), -EINVAL, 0 },
+	{ TEXT("sgx_epc +"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 1M"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 1K"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 08"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 0x"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 0xg"), -EINVAL, 0 },
+	{ TEXT("sgx_epc f"), -EINVAL, 0 },
+	{ TEXT("sgx_epc Max"), -EINVAL, 0 },
+	{ TEXT("sgx_epc maxx"), -EINVAL, 0 },
+	{ TEXT("sgx_epc max max"), -EINVAL, 0 },
+	{ TEXT("sgx_epc 1.5"), -EINVAL, 0 },
+	{ TEXT("foo 1"), -EINVAL, 0 },
+	{ TEXT("sgx_epcx 1"), -EINVAL, 0 },
+	{ TEXT("sgx_ep 1"), -EINVAL, 0 },
+	{ TEXT("sgx_epc.max 1"), -EINVAL, 0 },
+	{ TEXT("\0sgx_epc 1"), -EINVAL, 0 },
+	{ TEXT("4096"), -EINVAL, 0 },
+	{ TEXT("max"), -EINVAL, 0 },
+};
+
 static void parse_table(void **state)
 {
-	static const struct {
-		const char *text;
-		size_t size;
-		int error;
-		uint64_t max_bytes;
-	} rows[] = {
-		{ TEXT("sgx_epc 4096"), 0, 4096 },
-		{ TEXT("sgx_epc 4096\n"), 0, 4096 },
-		{ TEXT("  \t\nsgx_epc 4096 \n\n \t\v\f\r"), 0, 4096 },
-		{ TEXT("\xa0sgx_epc 1\xa0"), 0, 1 },
-		{ TEXT("sgx_epc max\n"), 0, MISC_MAX },
-		{ TEXT("sgx_epc 0"), 0, 0 },
-		{ TEXT("sgx_epc 1"), 0, 1 },
-		{ TEXT("sgx_epc +5"), 0, 5 },
-		{ TEXT("sgx_epc 0x100000"), 0, 0x100000 },
-		{ TEXT("sgx_epc 0XfF"), 0, 255 },
-		{ TEXT("sgx_epc 010"), 0, 8 },
-		{ TEXT("sgx_epc 00"), 0, 0 },
-		{ TEXT("sgx_epc 18446744073709551615"), 0, MISC_MAX },
-		{ TEXT("sgx_epc 0xffffffffffffffff"), 0, MISC_MAX },
-		{ TEXT("sgx_epc 01777777777777777777777"), 0, MISC_MAX },
-		{ TEXT("sgx_epc 7\0 garbage"), 0, 7 },
-		{ TEXT("sgx_epc 18446744073709551616"), -ERANGE, 0 },
-		{ TEXT("sgx_epc 99999999999999999999"), -ERANGE, 0 },
-		{ TEXT("sgx_epc 99999999999999999999M"), -ERANGE, 0 },
-		{ TEXT("sgx_epc 0x10000000000000000"), -ERANGE, 0 },
-		{ TEXT(""), -EINVAL, 0 },
-		{ TEXT("\n"), -EINVAL, 0 },
-		{ TEXT("sgx_epc"), -EINVAL, 0 },
-		{ TEXT("sgx_epc "), -EINVAL, 0 },
-		{ TEXT("sgx_epc\t5"), -EINVAL, 0 },
-		{ TEXT("sgx_epc  1"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 1 2"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 1\n2"), -EINVAL, 0 },
-		{ TEXT("sgx_epc -1"), -EINVAL, 0 },
-		{ TEXT("sgx_epc ++1"), -EINVAL, 0 },
-		{ TEXT("sgx_epc +"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 1M"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 1K"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 08"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 0x"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 0xg"), -EINVAL, 0 },
-		{ TEXT("sgx_epc f"), -EINVAL, 0 },
-		{ TEXT("sgx_epc Max"), -EINVAL, 0 },
-		{ TEXT("sgx_epc maxx"), -EINVAL, 0 },
-		{ TEXT("sgx_epc max max"), -EINVAL, 0 },
-		{ TEXT("sgx_epc 1.5"), -EINVAL, 0 },
-		{ TEXT("foo 1"), -EINVAL, 0 },
-		{ TEXT("sgx_epcx 1"), -EINVAL, 0 },
-		{ TEXT("sgx_ep 1"), -EINVAL, 0 },
-		{ TEXT("sgx_epc.max 1"), -EINVAL, 0 },
-		{ TEXT("\0sgx_epc 1"), -EINVAL, 0 },
-		{ TEXT("4096"), -EINVAL, 0 },
-		{ TEXT("max"), -EINVAL, 0 },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < NR(rows); i++) {
+	for (size_t i = 0; i < NR(writes); i++) {
 		uint64_t max_bytes = UNTOUCHED;
-		int error = misc_parse_max(rows[i].text, rows[i].size, &max_bytes);
+		int error = misc_parse_max(writes[i].text, writes[i].size, &max_bytes);
 
-		if (error != rows[i].error)
-			print_message("row %zu: \"%s\"\n", i, rows[i].text);
-		assert_int_equal(error, rows[i].error);
-		assert_true(max_bytes == (error ? UNTOUCHED : rows[i].max_bytes));
+		if (error != writes[i].error)
+			print_message("row %zu: \"%s\"\n", i, writes[i].text);
+		assert_int_equal(error, writes[i].error);
+		assert_true(max_bytes == (error ? UNTOUCHED : writes[i].max_bytes));
 	}
 }
 

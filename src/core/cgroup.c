@@ -83,6 +83,15 @@ void cgroup_wake(struct epc *epc, struct epc_cgroup *cgroup)
 		list_add_tail(&epc->wakes, &cgroup->wake_node);
 }
 
+/* Every page that comes or goes passes here, and hardly ever does anybody wait. */
+void cgroup_wake_up(struct epc *epc, struct epc_cgroup *cgroup)
+{
+	if (!epc->nr_parked)
+		return;
+	for (; cgroup; cgroup = cgroup->parent)
+		cgroup_wake(epc, cgroup);
+}
+
 static bool has_room(struct epc *epc, const struct epc_cgroup *cgroup, uint64_t nr_pages)
 {
 	uint64_t max_pages = cgroup->max_pages + MUTANT(epc, CHARGE_OFF_BY_ONE);
@@ -130,11 +139,10 @@ void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_page
 {
 	if (MUTANT(epc, UNCHARGE_FORGOTTEN))
 		return;
-	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent) {
+	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent)
 		cgroup->usage_pages -= nr_pages;
-		if (!MUTANT(epc, UNCHARGE_FORGETS_WAITERS))
-			cgroup_wake(epc, cgroup);
-	}
+	if (!MUTANT(epc, UNCHARGE_FORGETS_WAITERS))
+		cgroup_wake_up(epc, payer);
 }
 
 struct epc_cgroup *cgroup_waited_at(struct epc_cgroup *cgroup)

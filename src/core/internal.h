@@ -197,6 +197,7 @@ void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_page
 /* The nearest of the cgroup and its ancestors at which somebody waits, or NULL. */
 struct epc_cgroup *cgroup_waited_at(struct epc_cgroup *cgroup);
 void cgroup_wake(struct epc *epc, struct epc_cgroup *cgroup);
+void cgroup_wake_up(struct epc *epc, struct epc_cgroup *cgroup); /* it and its ancestors */
 bool cgroup_is_below(const struct epc_cgroup *cgroup, const struct epc_cgroup *ancestor);
 
 /* stake.c */

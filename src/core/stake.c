@@ -102,8 +102,7 @@ void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class
 		}
 	}
 	/* Whoever waits for these pages has to decide anew. */
-	for (struct epc_cgroup *cgroup = stake->cgroup; cgroup; cgroup = cgroup->parent)
-		cgroup_wake(epc, cgroup);
+	cgroup_wake_up(epc, stake->cgroup);
 }
 
 void stake_doom(struct epc *epc, struct epc_stake *stake)

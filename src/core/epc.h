@@ -128,9 +128,9 @@ struct epc_record {
 	uint64_t time_ns;
 	uint64_t instance_id;
 	void *instance_cookie;
-	void *payer_cookie; /* REFUSED: the cgroup that would have paid */
-	void *refuser_cookie; /* REFUSED: the cgroup whose limit it was; the root's: the EPC is full */
-	uint64_t index;	      /* REFUSED: the page */
+	void *payer_cookie;    /* REFUSED: the cgroup that would have paid */
+	void *refuser_cookie;  /* REFUSED: whose limit it was; the root: the EPC is full */
+	uint64_t index;	       /* REFUSED: the page */
 	uint64_t limit_bytes;  /* REFUSED: misc.max of the refuser, or the capacity */
 	uint64_t usage_bytes;  /* REFUSED: of the refuser; CLOSED: the instance's peak */
 	uint64_t wanted_bytes; /* REFUSED */

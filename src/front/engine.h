@@ -17,7 +17,7 @@ struct engine;
  * unmap: on an unmapper thread, without the lock; it may take long.
  * reply: without the lock, on whatever thread let it go: sends the answer. Returns whether replied
  * is to be called; else the request is the caller's again.
- * replied: under the lock, some time after reply: epc_delivered(), then the request is the caller's.
+ * replied: under the lock, a while after reply: epc_delivered(), then the request is the caller's.
  * record, gone: under the lock.
  * What runs under the lock may call the core and must not block.
  */

@@ -77,15 +77,16 @@ static void descriptors_leave(const struct run *run)
 	run_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
 }
 
-/* Kills all of the run but us and the one spared (0: none), until nothing is left to kill. */
-static void rest_kill(struct run *run, pid_t spared, uint64_t deadline_ns)
+/* Kills all of the run but us and a session (0: none), until nothing is left to kill. */
+static void rest_kill(struct run *run, pid_t spared_session, uint64_t deadline_ns)
 {
 	run_cgroup_kill(&run->cgroup);
 	/*
 	 * Until there is none: something may have been forked while we looked. Who came into the
 	 * namespace from outside is not our child and ends without an event, hence the time-out.
 	 */
-	while (run_kill_namespace(run->namespace_name, spared) && run_remaining_ms(deadline_ns))
+	while (run_kill_namespace(run->namespace_name, spared_session) &&
+	       run_remaining_ms(deadline_ns))
 		run_wait(run, -1, run_deadline_ns(RUN_SWEEP_MS));
 }
 

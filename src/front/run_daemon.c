@@ -3,10 +3,11 @@
  * The daemon of a run, and how its parent and it learn of each other's death.
  *
  * A daemon that is killed while the kernel works for it (an unmapping that waits for its clients)
- * keeps that one thread, its process does not become waitable and its descriptors stay open: no
- * SIGCHLD, no pidfd, no end of file tells of it, and its clients hang until somebody aborts the
- * connection. So the daemon has a watcher thread with a descriptor table of its own, which is in no
- * such call and dies at once: with it goes the only writing end of the `alive` pipe. In the other
+ * keeps that one thread: its process does not become waitable and its descriptors stay open. No
+ * SIGCHLD, no pidfd, no end of file tells of its death, and its clients hang until somebody aborts
+ * the connection. But its main thread is in no such call and dies at once, and the kernel can
+ * signal that to the children of that thread (PR_SET_PDEATHSIG). So the daemon has a child, the
+ * watcher, which is killed by it and has the only writing end of the `alive` pipe. In the other
  * direction the watcher sees the end of the `lifeline` pipe when the parent dies, and ends
  * everything.
  */
@@ -15,83 +16,60 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-struct watcher {
-	const struct run *run;
-	int alive_fd;	 /* writing end, never written to */
-	int lifeline_fd; /* reading end */
-	int error;	 /* of the start */
-	sem_t started;
-};
+#define RUN_ORPHAN_MS 700 /* each of two steps, so that all ends within two seconds */
 
 /* The parent was killed: nothing of the run may stay, and nobody is left to see to it but us. */
-static void run_is_orphaned(const struct run *run)
+static void run_is_orphaned(struct run *run, int daemon_fd)
 {
-	struct run_cgroup cgroup = run->cgroup; /* our table, our copies */
-	uint64_t deadline_ns = run_deadline_ns(RUN_END_MS);
+	struct pollfd daemon = { .fd = daemon_fd, .events = POLLIN };
 
-	run_cgroup_kill(&cgroup);
-	run_kill_namespace(run->namespace_name, 0);
-	run_cgroup_remove(&cgroup, RUN_END_MS);
-	kill(getpid(), SIGTERM);
-	while (run_remaining_ms(deadline_ns) > 0)
-		poll(NULL, 0, run_remaining_ms(deadline_ns)); /* ends with the process */
-	run_kill_namespace(run->namespace_name, 0);
+	run_cgroup_kill(&run->cgroup);
+	run_kill_namespace(run->namespace_name, getsid(0));
+	run_cgroup_remove(&run->cgroup, RUN_ORPHAN_MS);
+	pidfd_send_signal(daemon_fd, SIGTERM, NULL, 0);
+	poll(&daemon, 1, RUN_ORPHAN_MS); /* when it ends, so do we */
 	run_mount_abort(run_mount_minor());
-	_exit(1);
+	run_kill_namespace(run->namespace_name, 0);
 }
 
-static void *watcher_main(void *argument)
+static _Noreturn void watcher_process(struct run *run, pid_t daemon, int daemon_fd, int alive_fd,
+				      int lifeline_fd)
 {
-	struct watcher *watcher = argument;
-	const struct run *run = watcher->run;
-	struct pollfd lifeline = { .fd = watcher->lifeline_fd, .events = POLLIN };
-	int kept[] = { watcher->alive_fd,    watcher->lifeline_fd, run->cgroup.parent_fd,
-		       run->cgroup.dir_fd,   run->cgroup.procs_fd, run->cgroup.kill_fd,
-		       run->cgroup.events_fd };
+	struct pollfd lifeline = { .fd = lifeline_fd, .events = POLLIN };
+	const struct run_cgroup *cgroup = &run->cgroup;
+	int kept[] = { daemon_fd,      alive_fd,	 lifeline_fd,	  cgroup->parent_fd,
+		       cgroup->dir_fd, cgroup->procs_fd, cgroup->kill_fd, cgroup->events_fd };
 
-	if (unshare(CLONE_FILES))
-		watcher->error = -errno;
-	else
-		run_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
-	sem_post(&watcher->started); /* the watcher is not ours to touch any more */
-	if (lifeline.fd < 0)
-		return NULL;
+	run_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
+	/* The daemon may have died before the kernel was asked to tell. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != daemon)
+		_exit(RUN_EXIT_SETUP);
 	while (poll(&lifeline, 1, -1) < 0 && errno == EINTR)
 		;
-	run_is_orphaned(run);
-	return NULL;
+	run_is_orphaned(run, daemon_fd);
+	_exit(0);
 }
 
-/* Returns with the watcher running on its own descriptors, ours closed. */
-static int watcher_start(const struct run *run, int alive_fd, int lifeline_fd)
+/* In the daemon's main thread, before there is another. */
+static int watcher_start(struct run *run, int alive_fd, int lifeline_fd)
 {
-	struct watcher watcher = {
-		.run = run,
-		.alive_fd = alive_fd,
-		.lifeline_fd = lifeline_fd,
-	};
-	pthread_t thread;
-	int error;
+	pid_t daemon = getpid(), pid;
+	int daemon_fd = pidfd_open(daemon, 0);
 
-	sem_init(&watcher.started, 0, 0);
-	error = -pthread_create(&thread, NULL, watcher_main, &watcher);
-	if (!error) {
-		while (sem_wait(&watcher.started))
-			;
-		pthread_detach(thread);
-		error = watcher.error;
-	}
-	sem_destroy(&watcher.started);
-	return error;
+	if (daemon_fd < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		watcher_process(run, daemon, daemon_fd, alive_fd, lifeline_fd);
+	return pid < 0 ? -errno : 0;
 }
 
 /* No terminal, no output but the log: the command's own are not held open by us. */
@@ -109,22 +87,18 @@ static int stdio_leave(void)
 
 static _Noreturn void daemon_process(struct run *run, int ready_fd, int alive_fd, int lifeline_fd)
 {
-	const struct run_cgroup *cgroup = &run->cgroup;
-	int kept[] = { ready_fd,       alive_fd,	 lifeline_fd,	  cgroup->parent_fd,
-		       cgroup->dir_fd, cgroup->procs_fd, cgroup->kill_fd, cgroup->events_fd };
 	int error = stdio_leave();
 
-	run_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
 	if (!error)
 		error = watcher_start(run, alive_fd, lifeline_fd);
 	if (error) {
-		log_error("run: cannot start the daemon: %s; see whether threads and open files "
-			  "are limited here (ulimit -u, -n)",
+		log_error("run: cannot start the daemon: %s; see whether processes and open "
+			  "files are limited here (ulimit -u, -n)",
 			  strerror(-error));
 		exit(RUN_EXIT_SETUP);
 	}
 	run_close_all_but(&ready_fd, 1);
-	pthread_sigmask(SIG_SETMASK, &run->saved_signals, NULL);
+	sigprocmask(SIG_SETMASK, &run->saved_signals, NULL);
 	exit(daemon_main(&run->daemon_options, ready_fd));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parts of `epcd run`, for run*.c only. Who is who: the parent (run.c, run_wait.c), the daemon
- * with its watcher thread (run_daemon.c), the command (run_command.c).
+ * with its watcher (run_daemon.c), the command (run_command.c).
  *
  * The parent must never wait for the daemon in the kernel: it opens nothing in the run's mount.
  * What has to be read or written there is done by a child of its own.
@@ -83,10 +83,11 @@ void run_cgroup_kill(const struct run_cgroup *cgroup);
 void run_cgroup_remove(struct run_cgroup *cgroup, int timeout_ms);
 
 /*
- * run_kill.c: SIGKILL for every process in the named mount namespace but the caller's own and the
- * one spared (0: none). Returns how many were there. An empty name: nothing is done.
+ * run_kill.c: SIGKILL for every process in the named mount namespace but the caller's own and those
+ * of one session (0: none): the daemon and its watcher have a session, of the daemon's number.
+ * Returns how many were there. An empty name: nothing is done.
  */
-unsigned int run_kill_namespace(const char *name, pid_t spared);
+unsigned int run_kill_namespace(const char *name, pid_t spared_session);
 /* Closes all descriptors from 3 on but those given (any order, -1 ignored). */
 void run_close_all_but(const int *fds, unsigned int nr_fds);
 

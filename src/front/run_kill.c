@@ -45,7 +45,7 @@ static bool kill_if_in_namespace(pid_t pid, const char *name)
 	return was_killed;
 }
 
-unsigned int run_kill_namespace(const char *name, pid_t spared)
+unsigned int run_kill_namespace(const char *name, pid_t spared_session)
 {
 	unsigned int nr_killed = 0;
 	struct dirent *entry;
@@ -59,7 +59,8 @@ unsigned int run_kill_namespace(const char *name, pid_t spared)
 	while ((entry = readdir(list))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (pid <= 0 || pid == getpid() || pid == spared)
+		if (pid <= 0 || pid == getpid() ||
+		    (spared_session && getsid(pid) == spared_session))
 			continue;
 		if (kill_if_in_namespace(pid, name))
 			nr_killed++;

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from harness.wait import TIMEOUT_S, eventually
 END_S = 2.0  # so soon all is over when the daemon or the parent is killed: a promise of the program
 OTHER_UID = 12345
 LEFT = "epcd-run-"
+BAD_OUTPUT = re.compile("Sanitizer|runtime error|assert", re.IGNORECASE)
 
 
 class RunClient(Client):
@@ -56,6 +58,14 @@ class RunClient(Client):
                 raise OSError(ctypes.get_errno(), "setns")
         os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
         os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+
+
+@pytest.fixture(autouse=True)
+def no_report(world):
+    """A sanitizer's report goes to stderr and nowhere else: the run has the command's exit code."""
+    yield
+    for process in world.processes:
+        assert not BAD_OUTPUT.search(process.stderr.text()), process.describe()
 
 
 @pytest.fixture
@@ -226,13 +236,14 @@ def test_what_is_left_running_ends(run, cgroup):
 
 
 def all_over(process, group, since, code):
-    """The run has ended with code (None: whatever), and all of it is gone in time."""
+    """The run ends with code, and all of it is gone in time."""
     got = process.wait()
     # Whoever was not the parent's child may need another moment, but no more than that.
-    eventually(lambda: not group.pids(), max(0.0, since + END_S - time.monotonic()),
-               f"no process in {group.name}")
+    events = group.path / "cgroup.events"
+    eventually(lambda: "populated 0" in events.read_text(),
+               max(0.0, since + END_S - time.monotonic()), f"no process in {group.name}")
     assert time.monotonic() - since < END_S, process.describe()
-    assert code in (None, got), process.describe()
+    assert got == code, process.describe()
 
 
 def reset_begin(client, nr_pages):

@@ -380,6 +380,8 @@ int mirror_new_with(struct engine *engine, const struct mirror_config *config,
 	mirror->buckets = calloc(mirror->nr_buckets, sizeof(struct mirror_entry *));
 	if (mirror->proc_root && mirror->buckets)
 		error = hierarchy_open(mirror, config->cgroup_root, &root_id);
+	/* What plays a hierarchy has other ids than the kernel knows. */
+	mirror->asks_proc |= mirror->root_fd >= 0 && !mirror->place.is_cgroup2;
 	if (!error)
 		error = root_make(mirror, root_id);
 	if (error) {

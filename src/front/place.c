@@ -198,8 +198,9 @@ int place_task_id(pid_t tid, uint64_t *id)
 	int fd, error = 0;
 
 	fd = (int)syscall(SYS_pidfd_open, tid, PLACE_PIDFD_THREAD);
-	if (fd < 0) /* EINVAL: a kernel without PIDFD_THREAD, the number itself is a thread's */
-		return errno == EINVAL ? -ENOSYS : -errno;
+	/* EINVAL: a kernel without PIDFD_THREAD; EPERM: a container's system call filter. */
+	if (fd < 0)
+		return errno == EINVAL || errno == EPERM ? -ENOSYS : -errno;
 	if (ioctl(fd, PLACE_PIDFD_GET_INFO, &info) != 0)
 		error = errno == ENOTTY || errno == EINVAL ? -ENOSYS : -errno;
 	else if (!(info.mask & PLACE_INFO_CGROUPID))

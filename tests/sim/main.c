@@ -18,6 +18,14 @@
 #define EPISODE_STEPS_MAX 6000
 #define IDLE_STEPS_MAX 400000 /* steps that call nothing, per episode */
 
+#ifdef EPC_MUTANTS
+#define PROGRAM "sim_mutants"
+#define HAS_MUTANTS true
+#else
+#define PROGRAM "sim"
+#define HAS_MUTANTS false
+#endif
+
 static const char *const mutant_names[] = {
 #define X(name) #name,
 	EPC_MUTANT_LIST(X)
@@ -36,7 +44,8 @@ void sim_fail(const struct sim *sim, const char *format, ...)
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, "\nsim: to replay: sim --seed %llu --episode %llu --mutant %s --verbose\n",
+	fprintf(stderr,
+		"\nsim: to replay: " PROGRAM " --seed %llu --episode %llu --mutant %s --verbose\n",
 		(unsigned long long)sim->options.seed, (unsigned long long)sim->episode,
 		mutant_names[sim->options.mutant]);
 	exit(1);
@@ -253,6 +262,10 @@ static void parse_options(struct sim_options *options, int argc, char **argv)
 		default:
 			usage(2);
 		}
+	}
+	if (options->mutant && !HAS_MUTANTS) {
+		fputs("sim: this build has no mutants, use sim_mutants\n", stderr);
+		exit(2);
 	}
 	if (optind != argc || !options->nr_seeds ||
 	    (options->only_chase && !find_chase(options->only_chase)))

@@ -122,6 +122,8 @@ void sim_world_random(struct sim *sim)
 	sim->nr_sections = 1 + (unsigned int)sim_below(sim, 3);
 	for (unsigned int i = 0; i < sim->nr_sections; i++)
 		sim->section_pages[i] = 16 + sim_below(sim, sim_chance(sim, 3) ? 185 : 40);
+	if (sim_chance(sim, 4)) /* room for whole clusters of FUSE */
+		sim->section_pages[0] = 300 + sim_below(sim, 300);
 	sim->slots_in_use = 4 + (unsigned int)sim_below(sim, sim_chance(sim, 3) ? 316 : 60);
 	begin(sim);
 	for (int i = 0; i < 7; i++)

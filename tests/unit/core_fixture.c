@@ -31,15 +31,19 @@ static void deallocate(void *context, void *memory, size_t size)
 	free(memory);
 }
 
-int fixture_try(struct fixture *f, uint64_t nr_pages)
+static int try(struct fixture *f, uint64_t nr_pages, uint64_t nr_more)
 {
-	f->bytes = malloc(nr_pages * PAGE);
+	f->bytes = malloc((nr_pages + nr_more) * PAGE);
 	assert_non_null(f->bytes);
-	memset(f->bytes, 0x5a, nr_pages * PAGE); /* an EPC's memory is as somebody left it */
-	const struct epc_section_config section = { .nr_pages = nr_pages, .bytes = f->bytes };
+	/* an EPC's memory is as somebody left it */
+	memset(f->bytes, 0x5a, (nr_pages + nr_more) * PAGE);
+	const struct epc_section_config sections[] = {
+		{ .nr_pages = nr_pages, .node = 0, .bytes = f->bytes },
+		{ .nr_pages = nr_more, .node = 1, .bytes = f->bytes + nr_pages * PAGE },
+	};
 	const struct epc_config config = {
-		.sections = &section,
-		.nr_sections = 1,
+		.sections = sections,
+		.nr_sections = nr_more ? 2 : 1,
 		.allocator = { allocate, deallocate, f },
 	};
 	int error = epc_new(&config, &f->epc);
@@ -51,10 +55,20 @@ int fixture_try(struct fixture *f, uint64_t nr_pages)
 	return error;
 }
 
+int fixture_try(struct fixture *f, uint64_t nr_pages)
+{
+	return try(f, nr_pages, 0);
+}
+
 void fixture_begin(struct fixture *f, uint64_t nr_pages)
 {
+	fixture_begin_two(f, nr_pages, 0);
+}
+
+void fixture_begin_two(struct fixture *f, uint64_t nr_pages, uint64_t nr_more)
+{
 	memset(f, 0, sizeof(*f));
-	assert_int_equal(fixture_try(f, nr_pages), 0);
+	assert_int_equal(try(f, nr_pages, nr_more), 0);
 	f->root = epc_cgroup_root(f->epc);
 	fixture_tick(f, EPC_REFUSAL_REPEAT_NS);
 }

@@ -36,6 +36,7 @@ struct fixture {
 };
 
 void fixture_begin(struct fixture *f, uint64_t nr_pages);
+void fixture_begin_two(struct fixture *f, uint64_t nr_pages, uint64_t nr_more); /* two sections */
 void fixture_end(struct fixture *f);
 void fixture_fail_nth(struct fixture *f, uint64_t n);
 int fixture_try(struct fixture *f, uint64_t nr_pages); /* epc_new()'s error */

@@ -110,6 +110,40 @@ static void cluster_leaves_a_reserve(void **state)
 	assert_int_equal(read_pages(&f, instance, f.root, 149, 2), -EIO);
 	assert_int_equal(read_pages(&f, instance, f.root, 150, 1), 0); /* a fault may */
 	fixture_end(&f);
+	fixture_begin(&f, 2048); /* a sixteenth is more than the most: 64 */
+	instance = instance_in(&f, f.root);
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(read_pages(&f, instance, f.root, i * 512, 512), 0);
+	assert_int_equal(read_pages(&f, instance, f.root, 1536, 449), -EIO);
+	assert_int_equal(read_pages(&f, instance, f.root, 1536, 448), 0);
+	fixture_end(&f);
+}
+
+/* Pages come from the section with most free pages. */
+static void fuller_sections_are_spared(void **state)
+{
+	struct epc_section_report report;
+	struct epc_page_report page;
+	struct fixture f;
+
+	(void)state;
+	fixture_begin_two(&f, 16, 24);
+	struct epc_instance *instance = instance_in(&f, f.root);
+
+	for (uint64_t i = 0; i < 8; i++) {
+		assert_int_equal(read_pages(&f, instance, f.root, i, 1), 0);
+		epc_page_report(f.epc, instance, i, &page);
+		assert_int_equal(page.section, 1);
+	}
+	for (uint64_t i = 8; i < 40; i++)
+		assert_int_equal(read_pages(&f, instance, f.root, i, 1), 0);
+	for (unsigned int i = 0; i < epc_nr_sections(f.epc); i++) {
+		epc_section_report(f.epc, i, &report);
+		assert_int_equal(report.node, i);
+		assert_int_equal(report.nr_free, 0);
+	}
+	assert_int_equal(read_pages(&f, instance, f.root, 40, 1), -EIO);
+	fixture_end(&f);
 }
 
 /*
@@ -246,6 +280,7 @@ int main(void)
 		cmocka_unit_test(first_touch_reads_zero),
 		cmocka_unit_test(write_outside_is_dropped),
 		cmocka_unit_test(cluster_leaves_a_reserve),
+		cmocka_unit_test(fuller_sections_are_spared),
 		cmocka_unit_test(speculative_pages_are_taken_back),
 		cmocka_unit_test(undelivered_pages_are_waited_for),
 		cmocka_unit_test(waiters_are_served_in_order),

@@ -30,7 +30,9 @@ struct engine {
 	unsigned int nr_sections;
 
 	/* under lock */
-	struct epc_list unmaps; /* to be performed */
+	struct epc_list unmaps;	 /* to be performed */
+	unsigned int nr_unmaps;	 /* = length of unmaps */
+	unsigned int nr_looking; /* unmappers that take one before they wait again */
 	pthread_cond_t unmaps_came;
 	pthread_cond_t step_is_due;
 	bool is_stepping; /* the stepper has work, nobody else need look */
@@ -247,6 +249,13 @@ static void hold_measure(struct engine *engine)
 			     clock_ns(CLOCK_THREAD_CPUTIME_ID) - engine->locked_cpu_ns);
 }
 
+static void unmap_queue(struct engine *engine, struct epc_unmap *unmap)
+{
+	queue_add(&engine->unmaps, &unmap->node);
+	if (++engine->nr_unmaps > engine->nr_looking)
+		pthread_cond_signal(&engine->unmaps_came);
+}
+
 /* Takes all effects of the last call: performs or queues what is quick, the replies wait. */
 static void effects_take(struct engine *engine, struct epc_list *replies)
 {
@@ -258,8 +267,7 @@ static void effects_take(struct engine *engine, struct epc_list *replies)
 			engine->ops->record(engine->context, &effect.record);
 			break;
 		case EPC_EFFECT_UNMAP:
-			queue_add(&engine->unmaps, &effect.unmap->node);
-			pthread_cond_signal(&engine->unmaps_came);
+			unmap_queue(engine, effect.unmap);
 			break;
 		case EPC_EFFECT_REPLY:
 			queue_add(replies, &effect.reply->node);
@@ -354,27 +362,58 @@ static void hold_wait(struct engine *engine)
 }
 
 /* The next unmapping to perform, or NULL: it is time to stop. */
-static struct epc_unmap *unmap_wait(struct engine *engine)
+static struct epc_unmap *unmap_wait(struct engine *engine, bool is_looking)
 {
 	struct epc_list *node = NULL;
 
 	lock_take(engine);
+	engine->nr_looking -= is_looking;
 	while (!engine->is_stopping && !(node = queue_take(&engine->unmaps)))
 		pthread_cond_wait(&engine->unmaps_came, &engine->lock);
+	engine->nr_unmaps -= node != NULL;
 	pthread_mutex_unlock(&engine->lock);
 	return node ? unmap_of(node) : NULL;
+}
+
+/*
+ * Tells the core, and takes the step that comes next if the stepper is not at it: a reset goes on
+ * from piece to piece on one thread. To wake the stepper and to be woken by it again took longer
+ * than the unmapping. Returns whether the caller is counted as looking for an unmapping.
+ */
+static bool unmap_done(struct engine *engine, struct epc_unmap *unmap)
+{
+	struct epc_list replies;
+	bool steps;
+
+	queue_init(&replies);
+	epc_unmapped(engine_lock_for_long(engine), unmap);
+	effects_take(engine, &replies);
+	steps = !engine->is_stepping;
+	engine->is_stepping = true;
+	effects_perform(engine, &replies);
+	if (!steps)
+		return false;
+
+	engine_lock_for_long(engine);
+	engine->nr_looking++;
+	engine->is_stepping = epc_step(engine->epc);
+	effects_take(engine, &replies);
+	if (engine->is_stepping)
+		pthread_cond_signal(&engine->step_is_due);
+	effects_perform(engine, &replies);
+	return true;
 }
 
 static void *unmapper_main(void *argument)
 {
 	struct engine *engine = argument;
 	struct epc_unmap *unmap;
+	bool is_looking = false;
 
-	while ((unmap = unmap_wait(engine))) {
+	while ((unmap = unmap_wait(engine, is_looking))) {
 		hold_wait(engine);
 		engine->ops->unmap(engine->context, unmap);
-		epc_unmapped(engine_lock_for_long(engine), unmap);
-		engine_unlock(engine);
+		is_looking = unmap_done(engine, unmap);
 	}
 	return NULL;
 }

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 
 #define NAME_PREFIX "epcd-run-"
 #define PROC "/proc"
+#define NR_WALK_FDS 16 /* nftw(): a deeper tree is walked more slowly */
 
 /* Clock ticks since boot; 0: no such process. */
 static uint64_t start_time_of(pid_t pid)
@@ -66,6 +68,23 @@ out:
 	return error ? error : fd;
 }
 
+static int directory_remove(const char *path, const struct stat *stat, int type, struct FTW *at)
+{
+	(void)stat;
+	if (type == FTW_DP && at->level > 0)
+		rmdir(path); /* one that is in use stays, and all above it */
+	return 0;
+}
+
+/* What the command made in its cgroup, or what runs left that it had started. */
+static void children_remove(int dir_fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), PROC "/self/fd/%d/.", dir_fd);
+	nftw(path, directory_remove, NR_WALK_FDS, FTW_DEPTH | FTW_PHYS);
+}
+
 /* Whether the run that has this name is over: nothing but an empty directory can be left of it. */
 static bool is_leftover(int dir_fd, const char *name)
 {
@@ -98,10 +117,12 @@ static void leftovers_remove(int place_fd)
 		fd = openat(place_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (is_leftover(fd, entry->d_name) &&
-		    unlinkat(place_fd, entry->d_name, AT_REMOVEDIR) == 0)
-			log_debug("run: removed the cgroup %s that a killed run left",
-				  entry->d_name);
+		if (is_leftover(fd, entry->d_name)) {
+			children_remove(fd);
+			if (unlinkat(place_fd, entry->d_name, AT_REMOVEDIR) == 0)
+				log_debug("run: removed the cgroup %s that a killed run left",
+					  entry->d_name);
+		}
 		close(fd);
 	}
 	closedir(list);
@@ -199,10 +220,12 @@ void run_cgroup_remove(struct run_cgroup *cgroup, int timeout_ms)
 	if (cgroup->dir_fd < 0)
 		return;
 	/* cgroup.events must be read before poll() tells of the next change. */
-	while (pread(cgroup->events_fd, text, sizeof(text), 0) >= 0 &&
-	       unlinkat(cgroup->parent_fd, cgroup->name, AT_REMOVEDIR) && errno == EBUSY) {
+	while (pread(cgroup->events_fd, text, sizeof(text), 0) >= 0) {
 		int left_ms = run_remaining_ms(deadline_ns);
 
+		children_remove(cgroup->dir_fd);
+		if (!unlinkat(cgroup->parent_fd, cgroup->name, AT_REMOVEDIR) || errno != EBUSY)
+			break;
 		if (!left_ms) {
 			log_warning("run: the cgroup %s is not empty and stays; the next run "
 				    "removes it when it is",

@@ -90,10 +90,11 @@ int run_namespace_enter(char name[64])
 	return 0;
 }
 
+/* Also when the old /dev is that of another run. */
 static bool is_ours(const char *name)
 {
-	return strcmp(name, "epcd") == 0 || strcmp(name, "sgx_vepc") == 0 ||
-	       strcmp(name, "sgx_provision") == 0;
+	return strcmp(name, "epcd") == 0 || strcmp(name, "epcd.lock") == 0 ||
+	       strcmp(name, "sgx_vepc") == 0 || strcmp(name, "sgx_provision") == 0;
 }
 
 static int link_copy(int old_fd, int new_fd, const char *name)

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -15,7 +16,7 @@ import pytest
 from harness.client import Client
 from harness.sentence import PAGE
 from harness.vm import MIB
-from harness.wait import TIMEOUT_S, eventually
+from harness.wait import TIMEOUT_S, eventually, wait_readable
 
 END_S = 2.0  # so soon all is over when the daemon or the parent is killed: a promise of the program
 OTHER_UID = 12345
@@ -233,6 +234,48 @@ def test_what_is_left_running_ends(run, cgroup):
     assert process.wait() == 5, process.describe()
     assert group.pids() == []
     assert names_left(group) == []
+
+
+def test_cgroups_of_the_command(world, run, cgroup):
+    """Goal: cgroups that the command makes go too. Method: some, and a run in the run."""
+    group = cgroup()
+    mount = world.top().mount
+    script = (f'own={mount}$(sed -n "s/^0:://p" /proc/self/cgroup); mkdir -p "$own/a b/c" "$own/d";'
+              '"$0" run --epc 1M -- sh -c "grep 0:: /proc/self/cgroup; exit 6"')
+    process = run(command=["sh", "-c", script, world.build / "src/front/epcd"], cgroup=group)
+    assert process.wait() == 6, process.describe()
+    assert process.stdout.text().count(LEFT) == 2
+    assert list(group.path.glob("*/")) == []
+
+
+def read_until(fd, end):
+    """What comes from a terminal until end is in it."""
+    got = b""
+    while end not in got:
+        wait_readable([fd])
+        got += os.read(fd, 4096)
+    return got
+
+
+def test_terminal_key_comes_once(world):
+    """Goal: ^C is the command's, once. Method: a terminal of our own, a shell that counts."""
+    script = ("trap 'n=$((n+1)); echo got $n' INT; echo there;"
+              "read a; read b; echo end $n; exit $n")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(world.build / "src/front/epcd", ["epcd", "run", "--", "sh", "-c", script])
+    try:
+        read_until(terminal, b"there")
+        os.write(terminal, b"\x03")
+        read_until(terminal, b"got 1")
+        os.write(terminal, b"a\nb\n")
+        assert b"end 1" in read_until(terminal, b"end ") + read_until(terminal, b"EPC used")
+    finally:
+        pidfd = os.pidfd_open(pid)
+        wait_readable([pidfd])
+        os.close(pidfd)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+        os.close(terminal)
 
 
 def all_over(process, group, since, code):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -417,6 +418,60 @@ def test_cgroups_that_come_and_go(daemon, cgroup):
     for group in kept:
         assert group.path.name.encode() in output
     assert len(names(directory(daemon, top)) - GROUP_FILES) == len(kept)
+
+
+def test_lives_in_cgroups_that_come_and_go(daemon, cgroup, client):
+    """Goal: no order of life and death of clients, cgroups and limits leaves a page or a charge.
+
+    Method: threads that make a cgroup, limit it, run a client into the limit, move or kill it and
+    remove the cgroup, while others read everything.
+    """
+    top = cgroup("lives")
+    elsewhere = cgroup("elsewhere")
+    failures, is_over = [], threading.Event()
+
+    def live(number):
+        for i in range(12):
+            group = Cgroup(top.path / f"{number}", top.mount)
+            daemon.set_max(group, 3 * PAGE)
+            user = client(daemon, cgroup=group)
+            user.map(0, 4)
+            assert user.command("touch 0 0 3") == "sigbus 3"
+            assert daemon.misc(group, "misc.current") == 3 * PAGE
+            if i % 2:
+                (elsewhere.path / "cgroup.procs").write_text(str(user.pid))
+                eventually(lambda: try_rmdir(group.path, None))
+                user.process.kill()
+            else:
+                user.process.kill()
+                eventually(lambda: try_rmdir(group.path, None))
+
+    def look():
+        while not is_over.is_set():
+            subprocess.run(["find", daemon.run_dir, "-path", daemon.run_dir / "dev", "-prune", "-o",
+                            "-name", "misc.*", "-exec", "cat", "{}", "+"],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            daemon.instances()
+
+    def guarded(function, *args):
+        try:
+            function(*args)
+        except Exception as error:  # shown by the test's own thread
+            failures.append(error)
+
+    lives = [threading.Thread(target=guarded, args=(live, number)) for number in range(4)]
+    looker = threading.Thread(target=guarded, args=(look,))
+    for thread in [*lives, looker]:
+        thread.start()
+    for thread in lives:
+        thread.join()
+    is_over.set()
+    looker.join()
+    assert not failures, failures
+    eventually(lambda: daemon.misc(top, "misc.current") == 0)
+    assert daemon.events_count(top) >= 48
+    assert daemon.events_count(top, "misc.events.local") == 0
+    assert daemon.counters()["refusals"] >= 48
 
 
 # Records.

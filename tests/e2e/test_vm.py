@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.sentence import QEMU_COMM
-from harness.vm import MIB
+from harness.vm import MIB, refused_inside
 
 
 def test_two_sections_on_two_nodes(epcd, cgroup, vm):
@@ -93,7 +93,7 @@ def test_reset_under_four_processors(epcd, cgroup, vm):
         assert machine.command(f"hammer {section} 0 511 1 4 1000000000") == "hammering"
         machine.reset()
         machine.zero(section, 0, 511)
-    assert daemon.history("refused") == []
+    assert refused_inside(daemon, machine) == []
     assert machine.quit() == 0
     daemon.wait_all_free()
 

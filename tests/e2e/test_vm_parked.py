@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from harness.vm import refused_inside
 from harness.wait import eventually
 
 NR_PAGES = 1024
@@ -48,14 +49,14 @@ def test_goes_on(full, parked_vm):
     assert parked_vm.receive() == f"wrote 0 0 {NR_PAGES - 2} 7"
     parked_vm.verify(0, 0, NR_PAGES - 2, 7)
     assert parked_vm.quit() == 0
-    nothing_refused(full, parked_vm.cgroup)
+    assert refused_inside(full, parked_vm) == []
 
 
 def test_sigkill(full, parked_vm):
     """Goal: it can be reaped at once. Method: SIGKILL while unmappings are still held."""
     assert parked_vm.kill(timeout=30) == -signal.SIGKILL
     full.wait_parked(0)
-    nothing_refused(full, parked_vm.cgroup)
+    assert refused_inside(full, parked_vm) == []
     full.hold_unmaps(False)
 
 
@@ -66,7 +67,7 @@ def test_sigterm(full, parked_vm):
     assert full.status()["parked"] == 1
     full.hold_unmaps(False)
     assert parked_vm.wait() == 0
-    nothing_refused(full, parked_vm.cgroup)
+    assert refused_inside(full, parked_vm) == []
 
 
 def test_quit(full, parked_vm):
@@ -76,7 +77,7 @@ def test_quit(full, parked_vm):
     assert full.status()["parked"] == 1
     full.hold_unmaps(False)
     assert parked_vm.wait() == 0
-    nothing_refused(full, parked_vm.cgroup)
+    assert refused_inside(full, parked_vm) == []
 
 
 def test_system_reset(full, parked_vm):
@@ -92,7 +93,7 @@ def test_system_reset(full, parked_vm):
     parked_vm.command(f"map 0 {4 << 30} {NR_PAGES * 4096}")
     parked_vm.zero(0, 0, 255)
     assert parked_vm.quit() == 0
-    nothing_refused(full, parked_vm.cgroup)
+    assert refused_inside(full, parked_vm) == []
 
 
 def test_signals_do_not_refuse(full, cgroup, client):

@@ -102,6 +102,21 @@ class Qmp:
                 self.events.append(message)
 
 
+def refused_inside(daemon, machine):
+    """The records of refusals of pages that the VM's sections have.
+
+    Reading ahead past a section's end is refused without a record as long as it asks for several
+    pages. Where the kernel lacks a single page between others that it failed to read before, it
+    asks for that page alone, and nobody can tell that from a fault.
+    The sections must have been touched first in their order.
+    """
+    ids = [record["instance"] for record in daemon.history("started")
+           if record["pid"] == machine.pid]
+    size_of = dict(zip(ids, (size for size, _ in machine.sections)))
+    return [record for record in daemon.history("refused")
+            if record["offset"] < size_of.get(record["instance"], 0)]
+
+
 class Vm:
     """sections: a list of (bytes, node). numa: give the guest one NUMA node for each node named.
 

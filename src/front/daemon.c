@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "front/describe.h"
 #include "front/device.h"
 #include "front/journal.h"
 #include "front/mirror.h"
@@ -197,6 +198,8 @@ static int threads_start(struct life *life)
 	if (!error)
 		error = mirror_start(daemon->mirror);
 	if (!error)
+		error = describer_new(daemon, &daemon->describer);
+	if (!error)
 		error = session_start(life->session, life->ended_fd);
 	if (error)
 		log_error("threads cannot be started: %s", strerror(-error));
@@ -214,6 +217,7 @@ static void parts_end(struct life *life)
 		session_join(life->session);
 	if (daemon->engine)
 		engine_stop(daemon->engine);
+	describer_free(daemon->describer);
 	if (daemon->journal)
 		journal_stop(daemon->journal);
 	if (daemon->vepcs)

@@ -16,6 +16,7 @@ struct mirror;
 struct journal;
 struct device;
 struct vepc_table;
+struct describer;
 
 struct daemon_options {
 	struct epc_section_config sections[EPC_NR_SECTIONS_MAX]; /* bytes unset */
@@ -31,8 +32,9 @@ struct daemon_options {
 struct daemon {
 	struct daemon_options options;
 	struct engine *engine;
-	struct device *device;	  /* the directory dev/ */
-	struct vepc_table *vepcs; /* the instances of sgx_vepc */
+	struct device *device;	     /* the directory dev/ */
+	struct vepc_table *vepcs;    /* the instances of sgx_vepc */
+	struct describer *describer; /* reads their command lines */
 	struct node_table *nodes;
 	struct mirror *mirror;	 /* cgroups by id and by path */
 	struct journal *journal; /* records: log lines, events, history */

@@ -14,7 +14,6 @@
 #include "base/text.h"
 
 #define STAT_BYTES_MAX 2048u /* 52 numbers of at most 20 digits and a name */
-#define FIELD_START_TIME 22u
 #define FIELD_SIGNAL 31u
 #define NR_DIR_ENTRIES_MAX 3u /* ".", "..", the leader */
 
@@ -90,7 +89,7 @@ void requester_read(pid_t tid, struct requester *requester)
 	if (!requester->pid)
 		return;
 	if (proc_read(requester->pid, "stat", text, sizeof(text)) > 0)
-		(void)requester_stat_field(text, FIELD_START_TIME, &requester->start_time);
+		(void)requester_stat_field(text, REQUESTER_START_TIME, &requester->start_time);
 	length = proc_read(requester->pid, "comm", text, sizeof(text));
 	if (length > 0)
 		text_escape(requester->command, sizeof(requester->command), text,

@@ -28,6 +28,8 @@ void requester_read(pid_t tid, struct requester *requester);
  */
 bool requester_is_killed(pid_t tid);
 
+#define REQUESTER_START_TIME 22u /* the field of stat, see proc(5) */
+
 /*
  * Field number (3: the state, and so on, as in proc(5)) of the text of /proc/PID/stat. The name in
  * field 2 may contain anything, parentheses and newlines too. Errors: -EINVAL.

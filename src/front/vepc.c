@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "front/describe.h"
 #include "front/mirror.h"
 #include "front/parked.h"
 #include "front/requester.h"
@@ -454,6 +455,7 @@ void vepc_started(struct daemon *daemon, const struct epc_record *record)
 	instance->next_shown = head;
 	instance->prev_shown->next_shown = instance;
 	head->prev_shown = instance;
+	describer_ask(daemon->describer, &instance->vepc);
 }
 
 struct vepc *device_vepc_next(struct daemon *daemon, uint64_t after_id)
@@ -465,6 +467,20 @@ struct vepc *device_vepc_next(struct daemon *daemon, uint64_t after_id)
 		if (instance->vepc.id > after_id)
 			return &instance->vepc;
 	return NULL;
+}
+
+char *vepc_describe(struct daemon *daemon, uint64_t id, char *cmdline)
+{
+	struct vepc *vepc;
+
+	engine_lock(daemon->engine);
+	vepc = device_vepc_next(daemon, id - 1);
+	if (vepc && vepc->id == id && !vepc->cmdline) {
+		vepc->cmdline = cmdline;
+		cmdline = NULL;
+	}
+	engine_unlock(daemon->engine);
+	return cmdline;
 }
 
 static void read_interrupt(void *context, struct parked *parked)

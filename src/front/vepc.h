@@ -50,4 +50,10 @@ void vepc_replied(void *context, struct epc *epc, struct epc_request *request);
 void vepc_gone(void *context, void *instance_cookie);
 void vepc_started(struct daemon *daemon, const struct epc_record *record);
 
+/*
+ * Gives an instance its command line, if it is still there and has none: takes cmdline then and
+ * returns NULL, else returns it.
+ */
+char *vepc_describe(struct daemon *daemon, uint64_t id, char *cmdline);
+
 #endif

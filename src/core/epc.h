@@ -16,9 +16,11 @@
  *   payer        the cgroup that a request's pages are charged to, and so are all its ancestors.
  *   stake        the pages of one instance that one cgroup pays for.
  *   fault        a READ of one page; it may be parked until a page comes free.
+ *   incident     a refused fault: the second refusal of one page, its repeats are none.
  *   cluster      a READ of several pages, which the host's kernel sends to read ahead. It is never
  *                parked: it gets pages that nobody else needs, or EIO.
- *   speculative  a page that came with a cluster and of which nobody knows that it is used.
+ *   speculative  a page that came with a cluster, or alone to an instance that reads ahead, and of
+ *                which nobody knows that it is used.
  *   take back    to unmap a speculative page and free it, unless it proves to be in use: dirty
  *                bytes come with the unmapping, or a read.
  *   parked       a request that waits in the queue of the cgroup that refused its page.
@@ -40,7 +42,8 @@
 #define EPC_STEP_PAGES 512u		   /* most pages that one call works on */
 #define EPC_CLUSTER_PAGES_MAX 512u	   /* largest READ: FUSE sends up to 256 */
 #define EPC_MAX_UNLIMITED UINT64_MAX	   /* misc.max "max" */
-#define EPC_REFUSAL_REPEAT_NS UINT64_C(1000000000) /* the kernel asks 2 to 4 times for one fault */
+#define EPC_REFUSAL_REPEAT_NS UINT64_C(1000000000)  /* repeats of one refused fault */
+#define EPC_REFUSAL_SECOND_NS UINT64_C(30000000000) /* from its first READ to its second */
 
 struct epc;
 struct epc_instance;

@@ -78,6 +78,27 @@ static void allocation_done(struct epc *epc, const struct epc_request *request)
 	instance_started(epc, instance);
 }
 
+/*
+ * Whether a READ of one page says that somebody wants that page. Not in a mapping that is advised
+ * MADV_HUGEPAGE (its instance has sent clusters): there the kernel reads ahead whatever its page
+ * cache lacks of 2 MiB, and that can be a single page, even past the end of a VM's section, when
+ * pages around it are left from clusters that failed. Dirty bytes are the proof then.
+ */
+static bool is_demand(struct epc *epc, const struct epc_instance *instance)
+{
+	return !instance->nr_clusters || MUTANT(epc, READ_AHEAD_IS_DEMAND);
+}
+
+/* A fault on a page that is there. Nothing but use can touch a page while it is taken back. */
+static void fault_touch(struct epc *epc, struct epc_page *page)
+{
+	bool is_used = page->state == PAGE_UNMAPPING || is_demand(epc, page->stake->instance);
+
+	page_touch(epc, page);
+	if (is_used)
+		page_set_used(epc, page);
+}
+
 /* 0; -ENOMEM; -EBUSY: *refuser has no room. */
 static int fault_allocate(struct epc *epc, struct epc_request *request, struct epc_cgroup **refuser)
 {
@@ -92,7 +113,9 @@ static int fault_allocate(struct epc *epc, struct epc_request *request, struct e
 		error = -ENOMEM;
 		goto uncharge;
 	}
-	error = page_assign(epc, stake, request->first, MUTANT(epc, TAKE_BACK_DEMANDED));
+	error = page_assign(epc, stake, request->first,
+			    !is_demand(epc, request->instance) || MUTANT(epc, TAKE_BACK_DEMANDED),
+			    true);
 	if (error)
 		goto put_stake;
 	allocation_done(epc, request);
@@ -133,17 +156,32 @@ static void unpark(struct epc *epc, struct epc_request *request)
 	}
 }
 
-/* The kernel repeats a READ that failed 2 to 4 times before SIGBUS: one incident. */
-static bool refusal_is_known(struct epc *epc, struct epc_instance *instance, uint64_t index)
+/*
+ * The kernel drops the mmap lock for the first READ of a fault and ignores how it ends; so a fault
+ * that is refused asks again, 2 to 4 times in all, before SIGBUS, and reading ahead asks once. The
+ * second refusal of a page is the incident, the further ones are its repeats. Returns whether this
+ * one is to be recorded.
+ */
+static bool refusal_is_incident(struct epc *epc, struct epc_instance *instance, uint64_t index)
 {
-	for (unsigned int i = 0; i < NR_REFUSALS_KNOWN; i++) {
-		const struct refusal *refusal = &instance->refusals[i];
+	struct refusal *refusal = instance->refusals;
+	struct refusal *end = refusal + NR_REFUSALS_KNOWN;
 
-		if (refusal->time_ns && refusal->index == index &&
-		    epc->now_ns - refusal->time_ns < EPC_REFUSAL_REPEAT_NS)
-			return !MUTANT(epc, REFUSAL_COUNTED_AGAIN);
+	while (refusal != end && (!refusal->time_ns || refusal->index != index))
+		refusal++;
+	if (refusal == end) {
+		refusal = &instance->refusals[instance->next_refusal];
+		instance->next_refusal = (instance->next_refusal + 1) % NR_REFUSALS_KNOWN;
+		*refusal = (struct refusal){ .index = index };
 	}
-	return false;
+	if (refusal->is_incident && epc->now_ns - refusal->time_ns < EPC_REFUSAL_REPEAT_NS)
+		return MUTANT(epc, REFUSAL_COUNTED_AGAIN);
+	refusal->is_incident = !refusal->is_incident && refusal->time_ns &&
+			       epc->now_ns - refusal->time_ns < EPC_REFUSAL_SECOND_NS;
+	if (MUTANT(epc, REFUSAL_AT_ONCE))
+		refusal->is_incident = true;
+	refusal->time_ns = epc->now_ns ? epc->now_ns : 1;
+	return refusal->is_incident;
 }
 
 static void refusal_record(struct epc *epc, const struct epc_request *request,
@@ -175,16 +213,13 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 	}
 	instance->nr_refusals++;
 	epc->nr_refusals++;
-	instance->refusals[instance->next_refusal] =
-		(struct refusal){ .index = request->first, .time_ns = epc->now_ns };
-	instance->next_refusal = (instance->next_refusal + 1) % NR_REFUSALS_KNOWN;
 	instance->last_refusal = record;
 	epc_record_add(epc, &record);
 }
 
 static void refuse(struct epc *epc, struct epc_request *request, struct epc_cgroup *refuser)
 {
-	if (!refusal_is_known(epc, request->instance, request->first)) {
+	if (refusal_is_incident(epc, request->instance, request->first)) {
 		/* A VM whose very first page is refused is a VM to be shown. */
 		instance_started(epc, request->instance);
 		refusal_record(epc, request, refuser);
@@ -209,8 +244,7 @@ static void fault(struct epc *epc, struct epc_request *request)
 	request->instance->nr_faults++;
 	epc->nr_faults++;
 	if (page && !(MUTANT(epc, READ_PARKED_DURING_UNMAP) && page->state == PAGE_UNMAPPING)) {
-		page_touch(epc, page);
-		page_set_used(epc, page);
+		fault_touch(epc, page);
 		read_done(epc, request);
 		return;
 	}
@@ -241,8 +275,7 @@ static bool serve_first(struct epc *epc, struct epc_cgroup *cgroup)
 	if (page && page->state == PAGE_UNMAPPING && MUTANT(epc, READ_PARKED_DURING_UNMAP))
 		return false;
 	if (page) {
-		page_touch(epc, page);
-		page_set_used(epc, page);
+		fault_touch(epc, page);
 	} else {
 		error = fault_allocate(epc, request, &refuser);
 	}
@@ -327,7 +360,7 @@ static int cluster_allocate(struct epc *epc, struct epc_request *request, uint64
 	for (uint64_t i = 0; i < request->count && !error; i++) {
 		if (page_find(epc, request->instance, request->first + i))
 			continue;
-		error = page_assign(epc, stake, request->first + i, true);
+		error = page_assign(epc, stake, request->first + i, true, false);
 		if (!error) {
 			new.bits[i / 64] |= UINT64_C(1) << (i % 64);
 			nr_assigned++;

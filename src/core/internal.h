@@ -14,7 +14,7 @@
 #define PFN_NONE UINT32_MAX
 #define NR_PAGES_MAX (UINT64_C(0xffffffff) - 1)
 #define NR_STAKE_BUCKETS 4096u	  /* one instance, one cgroup: found in one step usually */
-#define NR_REFUSALS_KNOWN 8u	  /* per instance: vCPUs that may be refused at the same time */
+#define NR_REFUSALS_KNOWN 128u	  /* per instance: threads that may be refused at the same time */
 #define NR_RECORDS_QUEUED 256u	  /* one call makes a few; the caller takes them after each call */
 #define CLUSTER_RESERVE_PAGES 64u /* left free by clusters, as the kernel's high watermark */
 #define TAKE_BACK_PAGES_MIN 16u	  /* the kernel's reclaim batch */
@@ -46,6 +46,7 @@ struct epc_page {
 	uint64_t index : 35;
 	uint64_t state : 3;
 	uint64_t is_speculative : 1;
+	uint64_t is_alone : 1; /* came with a READ of one page: perhaps a fault, taken back last */
 	uint64_t is_filling : 1; /* a READ of it is answered but not delivered */
 	uint64_t has_bytes : 1;	 /* else it reads as zero */
 	uint64_t is_reset : 1;	 /* UNMAPPING: for a reset or punch, not to take it back */
@@ -81,14 +82,17 @@ struct epc_stake {
 	uint64_t nr_pages;	       /* = number of descriptors that name it */
 	uint64_t nr_takeable;	       /* = pages of CLASS_TAKEABLE = length of the list */
 	uint64_t nr_leaving;	       /* = pages of CLASS_LEAVING */
-	uint32_t takeable_head;	       /* newest first */
-	bool is_doomed;		       /* its instance is being released: all its pages leave */
-	struct tally seen;	       /* valid.c's scratch */
+	uint32_t takeable_head; /* clusters' pages, newest first, then those that came alone */
+	uint32_t takeable_tail;
+	bool is_doomed;	   /* its instance is being released: all its pages leave */
+	struct tally seen; /* valid.c's scratch */
 };
 
+/* A page that was refused lately; time_ns is the last time, 0: the slot is empty. */
 struct refusal {
 	uint64_t index;
 	uint64_t time_ns;
+	bool is_incident; /* recorded; else it was refused once */
 };
 
 struct epc_instance {
@@ -181,7 +185,8 @@ enum page_class page_class(const struct epc_page *page);
 /* Puts the page where its class says, after a change; was: its class before it. */
 void page_reclass(struct epc *epc, struct epc_page *page, enum page_class was);
 /* A free page, charged already, becomes the instance's. -ENOMEM: index. -EBUSY: none is free. */
-int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool is_speculative);
+int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool is_speculative,
+		bool is_alone);
 /* Frees an owned page that no unmapping covers: uncharges, wakes who waits. */
 void page_free(struct epc *epc, struct epc_page *page);
 void page_set_used(struct epc *epc, struct epc_page *page); /* not speculative any more */

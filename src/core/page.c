@@ -60,21 +60,30 @@ static void takeable_add(struct epc *epc, struct epc_page *page)
 	struct epc_stake *stake = page->stake;
 	uint32_t pfn = page_pfn(epc, page);
 
-	page->prev = PFN_NONE;
-	page->next = stake->takeable_head;
-	if (page->next != PFN_NONE && !MUTANT(epc, TAKEABLE_LIST_TORN))
+	page->prev = page->is_alone ? stake->takeable_tail : PFN_NONE;
+	page->next = page->is_alone ? PFN_NONE : stake->takeable_head;
+	if (page->prev != PFN_NONE)
+		epc->pages[page->prev].next = pfn;
+	else
+		stake->takeable_head = pfn;
+	if (page->next == PFN_NONE)
+		stake->takeable_tail = pfn;
+	else if (!MUTANT(epc, TAKEABLE_LIST_TORN))
 		epc->pages[page->next].prev = pfn;
-	stake->takeable_head = pfn;
 }
 
 static void takeable_remove(struct epc *epc, struct epc_page *page)
 {
+	struct epc_stake *stake = page->stake;
+
 	if (page->prev != PFN_NONE)
 		epc->pages[page->prev].next = page->next;
 	else
-		page->stake->takeable_head = page->next;
+		stake->takeable_head = page->next;
 	if (page->next != PFN_NONE)
 		epc->pages[page->next].prev = page->prev;
+	else
+		stake->takeable_tail = page->prev;
 }
 
 void page_reclass(struct epc *epc, struct epc_page *page, enum page_class was)
@@ -139,7 +148,8 @@ static void free_add(struct epc *epc, struct epc_page *page)
 		page->next = pfn;
 }
 
-int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool is_speculative)
+int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool is_speculative,
+		bool is_alone)
 {
 	struct epc_instance *instance = stake->instance;
 	struct epc_page *page = free_take(epc);
@@ -156,6 +166,7 @@ int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool i
 	page->index = index & (EPC_NR_INDICES - 1);
 	page->state = MUTANT(epc, ASSIGN_STAYS_FREE) ? PAGE_FREE : PAGE_ACTIVE;
 	page->is_filling = true;
+	page->is_alone = is_alone && !MUTANT(epc, TAKE_BACK_ALONE_FIRST);
 	page->is_speculative = is_speculative && !MUTANT(epc, CLUSTER_NOT_SPECULATIVE);
 	stake->nr_pages += !MUTANT(epc, STAKE_FORGETS_PAGE);
 	instance->nr_pages++;

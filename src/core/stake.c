@@ -41,6 +41,7 @@ struct epc_stake *stake_get(struct epc *epc, struct epc_instance *instance,
 	stake->instance = instance;
 	stake->cgroup = cgroup;
 	stake->takeable_head = PFN_NONE;
+	stake->takeable_tail = PFN_NONE;
 	list_init(&stake->takeable_node);
 	list_init(&stake->instance_node);
 	list_add_tail(&instance->stakes, &stake->instance_node);
@@ -111,6 +112,7 @@ void stake_doom(struct epc *epc, struct epc_stake *stake)
 
 	stake_count(epc, stake, CLASS_TAKEABLE, -(int64_t)stake->nr_takeable);
 	stake->takeable_head = PFN_NONE;
+	stake->takeable_tail = PFN_NONE;
 	stake_count(epc, stake, CLASS_LEAVING, nr_new);
 	stake->is_doomed = true;
 }

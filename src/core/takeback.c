@@ -4,7 +4,7 @@
  * when anything is short (design: "speculative pages"). Taking one back is an unmapping: dirty
  * bytes that come with it, or a fault, prove that it was in use, and it stays the instance's.
  * The newest go first, the highest of a cluster first: what lies past the end of a VM's section,
- * which the daemon cannot know, is there.
+ * which the daemon cannot know, is there. What came alone is mostly a fault's, and goes last.
  */
 #include "core/internal.h"
 
@@ -24,32 +24,35 @@ static struct epc_stake *takeable_stake(struct epc_cgroup *cgroup)
 	return stake;
 }
 
-static bool can_join(const struct epc *epc, const struct epc_stake *stake, uint64_t index)
+static bool can_join(const struct epc *epc, const struct epc_stake *stake, bool is_alone,
+		     uint64_t index)
 {
 	const struct epc_page *page = page_find(epc, stake->instance, index);
 
 	return page && page->stake == stake && page->state == PAGE_ACTIVE &&
-	       page_class(page) == CLASS_TAKEABLE;
+	       page->is_alone == is_alone && page_class(page) == CLASS_TAKEABLE;
 }
 
 static void begin_unmapping(struct epc *epc, struct epc_cgroup *cgroup, struct epc_stake *stake,
-			    uint64_t index)
+			    const struct epc_page *page)
 {
-	uint64_t first = index;
+	bool is_alone = page->is_alone;
+	uint64_t first = page->index;
 	uint32_t count = 1;
 
-	while (count < cgroup->take_back_pages && first && can_join(epc, stake, first - 1)) {
+	while (count < cgroup->take_back_pages && first &&
+	       can_join(epc, stake, is_alone, first - 1)) {
 		first--;
 		count++;
 	}
-	while (count < cgroup->take_back_pages && can_join(epc, stake, first + count))
+	while (count < cgroup->take_back_pages && can_join(epc, stake, is_alone, first + count))
 		count++;
 	for (uint32_t i = 0; i < count; i++) {
-		struct epc_page *page = page_find(epc, stake->instance, first + i);
-		enum page_class was = page_class(page);
+		struct epc_page *taken = page_find(epc, stake->instance, first + i);
+		enum page_class was = page_class(taken);
 
-		page->state = PAGE_UNMAPPING;
-		page_reclass(epc, page, was);
+		taken->state = PAGE_UNMAPPING;
+		page_reclass(epc, taken, was);
 	}
 	if (MUTANT(epc, UNMAP_RUN_TOO_LONG) && count > 8)
 		count++;
@@ -66,7 +69,7 @@ bool takeback_begin(struct epc *epc, struct epc_cgroup *cgroup)
 		return false;
 	stake = takeable_stake(MUTANT(epc, TAKE_BACK_OTHER_SUBTREE) ? &epc->root : cgroup);
 	if (epc->pages[stake->takeable_head].state != PAGE_INACTIVE) {
-		begin_unmapping(epc, cgroup, stake, epc->pages[stake->takeable_head].index);
+		begin_unmapping(epc, cgroup, stake, &epc->pages[stake->takeable_head]);
 		return false;
 	}
 	/* Unmapped already, by a reset: they go at once. The stake may go with its last page. */

@@ -120,9 +120,11 @@ static const char *check_takeable_list(const struct epc *epc, const struct epc_s
 	uint32_t prev = PFN_NONE;
 
 	if (stake->is_doomed) {
-		HOLDS(!stake->nr_takeable && stake->takeable_head == PFN_NONE, "a released "
-									       "instance has pages "
-									       "to take back");
+		HOLDS(!stake->nr_takeable && stake->takeable_head == PFN_NONE &&
+			      stake->takeable_tail == PFN_NONE,
+		      "a released "
+		      "instance has pages "
+		      "to take back");
 		return NULL;
 	}
 	for (uint32_t pfn = stake->takeable_head; pfn != PFN_NONE; pfn = epc->pages[pfn].next) {
@@ -136,6 +138,7 @@ static const char *check_takeable_list(const struct epc *epc, const struct epc_s
 		HOLDS(nr_listed++ < stake->nr_pages, "a takeable list has a loop");
 		prev = pfn;
 	}
+	HOLDS(stake->takeable_tail == prev, "a takeable list has another end");
 	HOLDS(nr_listed == stake->nr_takeable, "a takeable page is not on the list");
 	return NULL;
 }

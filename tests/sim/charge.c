@@ -318,14 +318,28 @@ static const struct epc_record *find_record(const struct sim *sim, const struct 
 	return NULL;
 }
 
-/* The kernel repeats a fault that failed: the repeats of one second are one incident. */
-static bool is_repeat(const struct sim *sim, const struct sim_read *read)
-{
-	const struct sim_instance *instance = &sim->instances[read->instance];
-	const struct sim_page *page = &instance->pages[read->slot];
+/* The core knows the last 128 pages of an instance that were refused. */
+#define NR_KNOWN 128
 
-	return page->refused_ns && sim->now_ns - page->refused_ns < EPC_REFUSAL_REPEAT_NS &&
-	       instance->nr_refused - page->refused_number < 8;
+/* The second refusal of a page is the incident; those of the next second are its repeats. */
+static bool is_incident(struct sim *sim, const struct sim_read *read)
+{
+	struct sim_instance *instance = &sim->instances[read->instance];
+	struct sim_page *page = &instance->pages[read->slot];
+	uint64_t since_ns = sim->now_ns - page->refused_ns;
+
+	if (!page->refused_number ||
+	    instance->nr_pages_refused - page->refused_number >= NR_KNOWN) {
+		page->refused_number = ++instance->nr_pages_refused;
+		page->is_incident = false;
+	} else if (page->is_incident && since_ns < EPC_REFUSAL_REPEAT_NS) {
+		return false;
+	} else {
+		page->is_incident = !page->is_incident && since_ns < EPC_REFUSAL_SECOND_NS;
+	}
+	page->refused_ns = sim->now_ns;
+	instance->nr_refused += page->is_incident;
+	return page->is_incident;
 }
 
 /* A fault was refused: somebody above was full, and nothing there could have come free. */
@@ -346,12 +360,8 @@ void sim_check_refusal(struct sim *sim, const struct sim_read *read)
 	if (read->was_owned && !sim_content_is_in_punch(sim, read->instance, read->slot) &&
 	    page->is_kept)
 		sim_fail(sim, "a page that the instance owns is refused");
-	if ((record == NULL) != is_repeat(sim, read))
+	if (is_incident(sim, read) != (record != NULL))
 		sim_fail(sim, "a refusal is %s", record ? "counted again" : "not counted");
-	if (record) {
-		page->refused_ns = sim->now_ns;
-		page->refused_number = ++instance->nr_refused;
-	}
 }
 
 /* The record of a refusal, which comes before its reply. */

@@ -179,6 +179,30 @@ static void interrupted_head(struct sim *sim)
 	sim_world_end(sim);
 }
 
+/*
+ * Where a mapping is read ahead, a READ of one page may be a hole that nobody wants, past the end
+ * of a VM's section say: it must not cost the VM a page that it does want.
+ */
+static void read_ahead_hole(struct sim *sim)
+{
+	sim_world_new(sim, 64);
+	int instance = open_limited(sim, 0, 12);
+
+	sim_cluster(sim, instance, 0, 8);
+	sim_settle_transport(sim);
+	for (int slot = 0; slot < 8; slot++)
+		sim_store(sim, instance, slot);
+	sim_touch(sim, instance, 100, 1);
+	sim_touch(sim, instance, 110, 3);
+	for (int slot = 110; slot < 113; slot++)
+		sim_store(sim, instance, slot);
+	sim_fault(sim, instance, 120);
+	sim_quiesce(sim);
+	sim_must(sim, sim->instances[instance].pages[120].is_owned,
+		 "the hole's page serves the fault");
+	sim_world_end(sim);
+}
+
 /* More waiters than one step serves. */
 static void many_waiters(struct sim *sim)
 {
@@ -311,6 +335,7 @@ const struct sim_chase sim_chases[] = {
 	{ "limit-raised", limit_raised },
 	{ "two-ancestors", two_ancestors },
 	{ "interrupted-head", interrupted_head },
+	{ "read-ahead-hole", read_ahead_hole },
 	{ "many-waiters", many_waiters },
 	{ "refused-again", refused_again },
 	{ "cluster-without-memory", cluster_without_memory },

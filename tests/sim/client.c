@@ -200,10 +200,8 @@ bool sim_reap(struct sim *sim, int number)
 	for (int i = 0; i < SIM_NR_READS; i++)
 		if (sim->reads[i].phase == SIM_READ_IN_CORE && sim->reads[i].instance == number)
 			return sim_interrupt(sim, &sim->reads[i]);
-	if (has_dirty(sim, number, &slot)) {
-		sim_flush(sim, number, slot, SIM_CLUSTER_MAX);
-		return true;
-	}
+	if (has_dirty(sim, number, &slot))
+		return sim_flush(sim, number, slot, SIM_CLUSTER_MAX);
 	if (instance->nr_outstanding > 0)
 		return false;
 	for (slot = 0; slot < SIM_NR_SLOTS; slot++)

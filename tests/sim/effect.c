@@ -118,7 +118,8 @@ static void take_unmap(struct sim *sim, struct epc_unmap *effect)
 static void page_answered(struct sim *sim, struct sim_read *read, int i)
 {
 	int slot = read->slot + i;
-	struct sim_page *page = &sim->instances[read->instance].pages[slot];
+	struct sim_instance *instance = &sim->instances[read->instance];
+	struct sim_page *page = &instance->pages[slot];
 	struct epc_page_report report;
 	uint64_t value = 0;
 
@@ -137,7 +138,9 @@ static void page_answered(struct sim *sim, struct sim_read *read, int i)
 	page->read_time = sim->time;
 	page->answered_time = sim->time;
 	sim_charge_look(sim, read->instance, slot);
-	if (read->request.count == 1 && !sim_content_is_in_punch(sim, read->instance, slot))
+	/* Reading ahead can ask for one page too: that proves nothing but for one being unmapped. */
+	if (read->request.count == 1 && (!instance->nr_clusters || report.is_unmapping) &&
+	    !sim_content_is_in_punch(sim, read->instance, slot))
 		page->is_kept = true;
 }
 

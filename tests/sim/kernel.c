@@ -78,6 +78,8 @@ struct sim_read *sim_read_send(struct sim *sim, int number, uint64_t first, uint
 	sim->figures.nr_reads++;
 	sim_trace(sim, "READ instance %d first 0x%llx count %llu payer %d", number,
 		  (unsigned long long)first, (unsigned long long)count, payer);
+	instance->nr_clusters += count > 1 && count <= EPC_CLUSTER_PAGES_MAX &&
+				 first < EPC_NR_INDICES && count <= EPC_NR_INDICES - first;
 	epc_read(sim->epc, &read->request);
 	sim_after(sim, "READ");
 	if (read->slot != SIM_NOBODY && read->was_waited_for && !read->was_owned && count == 1 &&
@@ -175,7 +177,7 @@ bool sim_wire_send(struct sim *sim, int instance, int slot, int count, bool is_l
 	return true;
 }
 
-void sim_flush(struct sim *sim, int instance, int slot, int count_max)
+bool sim_flush(struct sim *sim, int instance, int slot, int count_max)
 {
 	int count = 0;
 
@@ -188,8 +190,7 @@ void sim_flush(struct sim *sim, int instance, int slot, int count_max)
 			break;
 		count++;
 	}
-	if (count > 0)
-		sim_wire_send(sim, instance, slot, count, false);
+	return count > 0 && sim_wire_send(sim, instance, slot, count, false);
 }
 
 /* The daemon may cut a large write; the core takes any piece of it. */

@@ -71,8 +71,9 @@ struct sim_page {
 	uint64_t write_time;
 	uint64_t answered_time;	    /* when last a READ of it was answered with 0 */
 	uint64_t acknowledged_time; /* when last epc_delivered() covered it */
-	uint64_t refused_ns;	    /* of the last record of a refusal; 0: none */
-	uint64_t refused_number;    /* that record's number among its instance's */
+	uint64_t refused_ns;	    /* of the last refusal, its repeats left out; 0: none */
+	uint64_t refused_number;    /* which of its instance's pages that were refused, from 1 on */
+	bool is_incident;	    /* that refusal was recorded */
 };
 
 enum sim_life {
@@ -91,7 +92,7 @@ struct sim_instance {
 	int payer;
 	bool has_closed;
 	unsigned int nr_outstanding; /* requests and wires: they forbid release */
-	uint64_t nr_faults, nr_clusters, nr_resets, nr_refused, peak_pages;
+	uint64_t nr_faults, nr_clusters, nr_resets, nr_refused, nr_pages_refused, peak_pages;
 	struct sim_page pages[SIM_NR_SLOTS];
 };
 
@@ -321,7 +322,8 @@ struct sim_read *sim_read_send(struct sim *sim, int instance, uint64_t first, ui
 			       int payer);
 void sim_read_deliver(struct sim *sim, struct sim_read *read);
 void sim_read_acknowledge(struct sim *sim, struct sim_read *read);
-void sim_flush(struct sim *sim, int instance, int slot, int count_max);
+/* false: nothing is dirty there, or too many writes are on their way */
+bool sim_flush(struct sim *sim, int instance, int slot, int count_max);
 bool sim_wire_send(struct sim *sim, int instance, int slot, int count, bool is_launder);
 void sim_wire_arrive(struct sim *sim, struct sim_wire *wire);
 bool sim_drop(struct sim *sim, int instance, int slot);

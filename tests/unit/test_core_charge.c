@@ -76,6 +76,7 @@ static void refusal_names_the_ancestor(void **state)
 		for (uint64_t i = 0; i < 3; i++)
 			assert_int_equal(read_pages(&f, instance, path[4], i, 1), 0);
 		assert_int_equal(read_pages(&f, instance, path[4], 3, 1), -EIO);
+		assert_int_equal(read_pages(&f, instance, path[4], 3, 1), -EIO);
 		const struct epc_record *record = fixture_record(&f, EPC_RECORD_REFUSED);
 
 		assert_non_null(record);
@@ -107,6 +108,7 @@ static void full_epc_is_a_refusal_by_the_root(void **state)
 	epc_cgroup_set_cookie(f.root, &f);
 	for (uint64_t i = 0; i < 4; i++)
 		assert_int_equal(read_pages(&f, instance, cgroup, i, 1), 0);
+	assert_int_equal(read_pages(&f, instance, cgroup, 4, 1), -EIO);
 	assert_int_equal(read_pages(&f, instance, cgroup, 4, 1), -EIO);
 	const struct epc_record *record = fixture_record(&f, EPC_RECORD_REFUSED);
 
@@ -155,10 +157,21 @@ static void lowered_limit_takes_nothing(void **state)
 	fixture_end(&f);
 }
 
-/* The kernel asks 2 to 4 times for one fault: within a second that is one incident. */
-static void repeats_are_one_incident(void **state)
+static uint64_t nr_refused(struct epc_cgroup *cgroup)
 {
 	struct epc_cgroup_report report;
+
+	epc_cgroup_report(cgroup, &report);
+	assert_int_equal(report.nr_refused_local, report.nr_refused);
+	return report.nr_refused;
+}
+
+/*
+ * The kernel asks 2 to 4 times for one fault, and once for what it only reads ahead: the second
+ * time is the incident, those of the next second are its repeats.
+ */
+static void repeats_are_one_incident(void **state)
+{
 	struct fixture f;
 
 	(void)state;
@@ -167,20 +180,39 @@ static void repeats_are_one_incident(void **state)
 	struct epc_instance *instance = instance_in(&f, cgroup);
 
 	for (int i = 0; i < 4; i++) {
-		assert_int_equal(read_pages(&f, instance, cgroup, 5, 1), -EIO);
-		assert_int_equal(fixture_record(&f, EPC_RECORD_REFUSED) != NULL, i == 0);
 		fixture_tick(&f, 1000);
+		assert_int_equal(read_pages(&f, instance, cgroup, 5, 1), -EIO);
+		assert_int_equal(fixture_record(&f, EPC_RECORD_REFUSED) != NULL, i == 1);
 	}
-	assert_int_equal(read_pages(&f, instance, cgroup, 6, 1), -EIO); /* another page */
-	fixture_tick(&f, EPC_REFUSAL_REPEAT_NS - 4001);
+	assert_int_equal(read_pages(&f, instance, cgroup, 6, 1), -EIO); /* read ahead */
+	fixture_tick(&f, EPC_REFUSAL_REPEAT_NS - 2001);
 	assert_int_equal(read_pages(&f, instance, cgroup, 5, 1), -EIO);
-	epc_cgroup_report(cgroup, &report);
-	assert_int_equal(report.nr_refused, 2);
+	assert_int_equal(nr_refused(cgroup), 1);
 	fixture_tick(&f, 1);
 	assert_int_equal(read_pages(&f, instance, cgroup, 5, 1), -EIO);
-	epc_cgroup_report(cgroup, &report);
-	assert_int_equal(report.nr_refused, 3);
-	assert_int_equal(report.nr_refused_local, 3);
+	assert_int_equal(nr_refused(cgroup), 1);
+	assert_int_equal(read_pages(&f, instance, cgroup, 5, 1), -EIO);
+	assert_int_equal(nr_refused(cgroup), 2);
+	fixture_tick(&f, EPC_REFUSAL_SECOND_NS);
+	assert_int_equal(read_pages(&f, instance, cgroup, 6, 1), -EIO); /* again only that */
+	assert_int_equal(nr_refused(cgroup), 2);
+	fixture_end(&f);
+}
+
+/* Many threads refused at the same time: their READs come interleaved, each is an incident. */
+static void interleaved_refusals_are_all_told(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_begin(&f, 16);
+	struct epc_cgroup *cgroup = cgroup_with_max(&f, f.root, 0);
+	struct epc_instance *instance = instance_in(&f, cgroup);
+
+	for (int round = 0; round < 3; round++)
+		for (uint64_t i = 0; i < 128; i++)
+			assert_int_equal(read_pages(&f, instance, cgroup, i * 64, 1), -EIO);
+	assert_int_equal(nr_refused(cgroup), 128);
 	fixture_end(&f);
 }
 
@@ -238,6 +270,7 @@ int main(void)
 		cmocka_unit_test(peak_stays_when_usage_falls),
 		cmocka_unit_test(lowered_limit_takes_nothing),
 		cmocka_unit_test(repeats_are_one_incident),
+		cmocka_unit_test(interleaved_refusals_are_all_told),
 		cmocka_unit_test(busy_cgroups_stay),
 		cmocka_unit_test(stakes_are_kept_apart),
 	};

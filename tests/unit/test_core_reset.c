@@ -207,8 +207,8 @@ static void release_waits_for_what_is_in_flight(void **state)
 	struct epc_instance *instance = instance_in(&f, cgroup);
 	struct epc_instance *other = instance_in(&f, cgroup);
 
-	assert_int_equal(read_pages(&f, instance, cgroup, 0, 9), 0);
 	assert_int_equal(read_send(&f, &undelivered, instance, cgroup, 20, 1), 0);
+	assert_int_equal(read_pages(&f, instance, cgroup, 0, 9), 0);
 	assert_int_equal(read_send(&f, &request, other, cgroup, 0, 1), PENDING);
 	fixture_run(&f);
 	assert_int_equal(f.nr_unmaps, 1);

@@ -181,7 +181,7 @@ static void stakes(void **state)
 	REPLACED(&w, stake->nr_pages, 0, "a stake has no pages");
 	REPLACED(&w, head->prev, 3, "a takeable list is torn");
 	REPLACED(&w, stake->takeable_head, head->next, "a takeable list is torn");
-	REPLACED(&w, stake->takeable_head, PFN_NONE, "a takeable page is not on the list");
+	WRONG(&w, stake->takeable_tail, "a takeable list has another end");
 	list_remove(&stake->takeable_node);
 	must_be(&w, "a stake is on its cgroup's takeable list, or is not, wrongly");
 	list_add_tail(&w.limited->takeable_stakes, &stake->takeable_node);

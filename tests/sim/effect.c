@@ -138,7 +138,7 @@ static void page_answered(struct sim *sim, struct sim_read *read, int i)
 	page->read_time = sim->time;
 	page->answered_time = sim->time;
 	sim_charge_look(sim, read->instance, slot);
-	/* Reading ahead can ask for one page too: that proves nothing but for one being unmapped. */
+	/* Reading ahead can ask for one page too: only of one being unmapped that proves use. */
 	if (read->request.count == 1 && (!instance->nr_clusters || report.is_unmapping) &&
 	    !sim_content_is_in_punch(sim, read->instance, slot))
 		page->is_kept = true;

@@ -29,36 +29,6 @@ void unmap_begin(struct epc *epc, struct epc_unmap *unmap, struct epc_instance *
 	list_add_tail(&epc->unmaps, &unmap->node);
 }
 
-static void request_queue(struct epc *epc, struct epc_request *request, bool gives_back)
-{
-	struct epc_instance *instance = request->instance;
-
-	list_init(&request->node);
-	request->waits_at = NULL;
-	request->gives_back = gives_back;
-	request->cursor = request->first;
-	request->began_ns = epc->now_ns;
-	request->nr_done = 0;
-	if (!request->count || request->first >= EPC_NR_INDICES ||
-	    request->count > EPC_NR_INDICES - request->first) {
-		epc_reply(epc, request, -EINVAL);
-		return;
-	}
-	list_add_tail(&instance->requests, &request->node);
-	if (!instance->is_unmapping && !instance->is_stalled)
-		operation_queue(epc, instance);
-}
-
-void epc_reset(struct epc *epc, struct epc_request *request)
-{
-	request_queue(epc, request, false);
-}
-
-void epc_punch(struct epc *epc, struct epc_request *request)
-{
-	request_queue(epc, request, true);
-}
-
 static void request_done(struct epc *epc, struct epc_request *request)
 {
 	struct epc_instance *instance = request->instance;
@@ -157,6 +127,39 @@ static void request_step(struct epc *epc, struct epc_instance *instance)
 	}
 	if (!list_is_empty(&instance->requests))
 		operation_queue(epc, instance);
+}
+
+static void request_queue(struct epc *epc, struct epc_request *request, bool gives_back)
+{
+	struct epc_instance *instance = request->instance;
+
+	list_init(&request->node);
+	request->waits_at = NULL;
+	request->gives_back = gives_back;
+	request->cursor = request->first;
+	request->began_ns = epc->now_ns;
+	request->nr_done = 0;
+	if (!request->count || request->first >= EPC_NR_INDICES ||
+	    request->count > EPC_NR_INDICES - request->first) {
+		epc_reply(epc, request, -EINVAL);
+		return;
+	}
+	list_add_tail(&instance->requests, &request->node);
+	if (instance->is_unmapping || instance->is_stalled ||
+	    !list_is_empty(&instance->operation_node))
+		return;
+	/* The first: its first piece at once, or a fault would not see what is about to leave. */
+	request_step(epc, instance);
+}
+
+void epc_reset(struct epc *epc, struct epc_request *request)
+{
+	request_queue(epc, request, false);
+}
+
+void epc_punch(struct epc *epc, struct epc_request *request)
+{
+	request_queue(epc, request, true);
 }
 
 void operation_unmapped(struct epc *epc, struct epc_unmap *unmap)

@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The EPC as a whole: making and dropping it, instances, write-backs, effects, figures.
+ * The EPC as a whole: making and dropping it, instances, steps, write-backs, the effects' way out.
  */
 #include "core/internal.h"
 
 #include <errno.h>
 #include <string.h>
-
-void *epc_alloc(struct epc *epc, size_t size)
-{
-	return epc->allocator.alloc_fn(epc->allocator.context, size);
-}
-
-void epc_dealloc(struct epc *epc, void *memory, size_t size)
-{
-	epc->allocator.free_fn(epc->allocator.context, memory, size);
-}
 
 static int sections_init(struct epc *epc, const struct epc_config *config)
 {
@@ -119,6 +109,24 @@ void epc_tick(struct epc *epc, uint64_t now_ns)
 		epc->now_ns = now_ns;
 }
 
+void epc_unmapped(struct epc *epc, struct epc_unmap *unmap)
+{
+	struct epc_instance *instance = unmap->instance;
+
+	instance->nr_unmaps--;
+	epc->nr_unmaps--;
+	if (unmap->is_reset) {
+		operation_unmapped(epc, unmap);
+		return;
+	}
+	takeback_unmapped(epc, unmap);
+	if (instance->is_stalled || instance->is_releasing) {
+		instance->is_stalled = false;
+		if (!MUTANT(epc, RESET_STALLED_FORGOTTEN))
+			operation_queue(epc, instance);
+	}
+}
+
 bool epc_step(struct epc *epc)
 {
 	operation_step(epc);
@@ -189,23 +197,6 @@ void epc_write(struct epc *epc, struct epc_instance *instance, uint64_t offset, 
 		from += piece;
 		size -= piece;
 	}
-}
-
-void epc_reply(struct epc *epc, struct epc_request *request, int result)
-{
-	request->result = result;
-	list_add_tail(&epc->replies, &request->node);
-}
-
-void epc_record_add(struct epc *epc, const struct epc_record *record)
-{
-	struct epc_record *slot;
-
-	if (epc->nr_records == NR_RECORDS_QUEUED)
-		return; /* the caller breaks its promise to take effects after each call */
-	slot = &epc->records[(epc->first_record + epc->nr_records++) % NR_RECORDS_QUEUED];
-	*slot = *record;
-	slot->time_ns = epc->now_ns;
 }
 
 bool epc_effect_next(struct epc *epc, struct epc_effect *effect)

@@ -169,11 +169,13 @@ struct epc {
 #endif
 };
 
-/* epc.c */
+/* effect.c */
 void *epc_alloc(struct epc *epc, size_t size);
 void epc_dealloc(struct epc *epc, void *memory, size_t size);
 void epc_record_add(struct epc *epc, const struct epc_record *record);
 void epc_reply(struct epc *epc, struct epc_request *request, int result);
+void unmap_begin(struct epc *epc, struct epc_unmap *unmap, struct epc_instance *instance,
+		 uint64_t first, uint32_t count, bool is_reset);
 
 /* page.c: descriptors */
 uint32_t page_pfn(const struct epc *epc, const struct epc_page *page);
@@ -226,7 +228,5 @@ void takeback_unmapped(struct epc *epc, struct epc_unmap *unmap);
 void operation_queue(struct epc *epc, struct epc_instance *instance);
 void operation_step(struct epc *epc);
 void operation_unmapped(struct epc *epc, struct epc_unmap *unmap);
-void unmap_begin(struct epc *epc, struct epc_unmap *unmap, struct epc_instance *instance,
-		 uint64_t first, uint32_t count, bool is_reset);
 
 #endif

@@ -16,19 +16,6 @@ void operation_queue(struct epc *epc, struct epc_instance *instance)
 		list_add_tail(&epc->operations, &instance->operation_node);
 }
 
-void unmap_begin(struct epc *epc, struct epc_unmap *unmap, struct epc_instance *instance,
-		 uint64_t first, uint32_t count, bool is_reset)
-{
-	unmap->instance = instance;
-	unmap->cookie = instance->cookie;
-	unmap->first = first;
-	unmap->count = count;
-	unmap->is_reset = is_reset;
-	instance->nr_unmaps++;
-	epc->nr_unmaps++;
-	list_add_tail(&epc->unmaps, &unmap->node);
-}
-
 static void request_done(struct epc *epc, struct epc_request *request)
 {
 	struct epc_instance *instance = request->instance;
@@ -173,24 +160,6 @@ void operation_unmapped(struct epc *epc, struct epc_unmap *unmap)
 	request->cursor = unmap->first + unmap->count;
 	request->nr_done += unmap->count;
 	operation_queue(epc, instance);
-}
-
-void epc_unmapped(struct epc *epc, struct epc_unmap *unmap)
-{
-	struct epc_instance *instance = unmap->instance;
-
-	instance->nr_unmaps--;
-	epc->nr_unmaps--;
-	if (unmap->is_reset) {
-		operation_unmapped(epc, unmap);
-		return;
-	}
-	takeback_unmapped(epc, unmap);
-	if (instance->is_stalled || instance->is_releasing) {
-		instance->is_stalled = false;
-		if (!MUTANT(epc, RESET_STALLED_FORGOTTEN))
-			operation_queue(epc, instance);
-	}
 }
 
 static void doom_step(struct epc *epc, struct epc_instance *instance)

@@ -26,7 +26,7 @@ static void run_init(struct run *run)
 	run->daemon_options.max_bytes = EPC_MAX_UNLIMITED;
 	run->daemon_options.log_level = LOG_LEVEL_INFO;
 	run->max_bytes = EPC_MAX_UNLIMITED;
-	run->summary_fd = run->signal_fd = run->alive_fd = run->lifeline_fd = -1;
+	run->summary_fd = run->signal_fd = run->alive_fd = run->lifeline_fd = run->abort_fd = -1;
 	run->cgroup.parent_fd = run->cgroup.dir_fd = -1;
 	run->daemon = run->command_child = run->reader = no_child;
 }
@@ -69,10 +69,10 @@ static int place_make(struct run *run)
 /* The command has the inherited descriptors now: who waits for their end need not wait for us. */
 static void descriptors_leave(const struct run *run)
 {
-	const int kept[] = { run->summary_fd,	    run->signal_fd,	  run->alive_fd,
-			     run->lifeline_fd,	    run->daemon.pidfd,	  run->command_child.pidfd,
-			     run->cgroup.parent_fd, run->cgroup.dir_fd,	  run->cgroup.procs_fd,
-			     run->cgroup.kill_fd,   run->cgroup.events_fd };
+	const int kept[] = { run->summary_fd,	    run->signal_fd,	   run->alive_fd,
+			     run->lifeline_fd,	    run->daemon.pidfd,	   run->command_child.pidfd,
+			     run->cgroup.parent_fd, run->cgroup.dir_fd,	   run->cgroup.procs_fd,
+			     run->cgroup.kill_fd,   run->cgroup.events_fd, run->abort_fd };
 
 	run_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
 }
@@ -94,7 +94,7 @@ static void rest_kill(struct run *run, pid_t spared_session, uint64_t deadline_n
 static void all_end(struct run *run, uint64_t deadline_ns)
 {
 	run_child_signal(&run->daemon, SIGKILL);
-	run_mount_abort(run->mount_minor);
+	run_mount_abort(run->abort_fd);
 	rest_kill(run, 0, deadline_ns);
 	while (run->has_children)
 		if (!run_wait(run, -1, deadline_ns))

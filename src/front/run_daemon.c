@@ -36,7 +36,7 @@ static void run_is_orphaned(struct run *run, int daemon_fd)
 	run_cgroup_remove(&run->cgroup, RUN_ORPHAN_MS);
 	pidfd_send_signal(daemon_fd, SIGTERM, NULL, 0);
 	poll(&daemon, 1, RUN_ORPHAN_MS); /* when it ends, so do we */
-	run_mount_abort(run_mount_minor());
+	run_mount_abort(run_abort_open());
 	run_kill_namespace(run->namespace_name, 0);
 }
 
@@ -125,7 +125,7 @@ static int daemon_wait_ready(struct run *run, int ready_fd)
 		if (events & RUN_EVENT_FD) {
 			if (read(ready_fd, &byte, 1) != 1)
 				return daemon_not_ready(run);
-			run->mount_minor = run_mount_minor();
+			run->abort_fd = run_abort_open();
 			return 0;
 		}
 		if (events & RUN_EVENT_DAEMON)

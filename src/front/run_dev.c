@@ -200,7 +200,8 @@ int run_dev_make(void)
 	return error;
 }
 
-unsigned int run_mount_minor(void)
+/* The minor device number of the mount on RUN_DIR, from mountinfo; 0: none. Waits for nobody. */
+static unsigned int mount_minor_find(void)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL;
@@ -223,20 +224,35 @@ unsigned int run_mount_minor(void)
 	return found;
 }
 
-void run_mount_abort(unsigned int mount_minor)
+int run_abort_open(void)
 {
 	char path[sizeof(FUSECTL_DIR) + 32];
-	int error;
+	unsigned int minor = mount_minor_find();
+	int fd;
 
+	if (!minor)
+		return -1;
+	snprintf(path, sizeof(path), FUSECTL_DIR "/%u/abort", minor);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && !mount("fusectl", FUSECTL_DIR, "fusectl", 0, NULL))
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) {
+		log_debug("run: %s: %m", path);
+		return -1;
+	}
+	/* The number is ours as long as the mount is there: so it was when the file was opened. */
+	if (mount_minor_find() == minor)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+void run_mount_abort(int abort_fd)
+{
 	/* Aborts the connection even when the unmounting then fails because it is busy. */
 	if (umount2(RUN_DIR, MNT_FORCE))
 		log_debug("run: umount of %s: %m", RUN_DIR);
-	if (!mount_minor)
-		return;
-	snprintf(path, sizeof(path), FUSECTL_DIR "/%u/abort", mount_minor);
-	error = file_write(path, "1");
-	if (error == -ENOENT && !mount("fusectl", FUSECTL_DIR, "fusectl", 0, NULL))
-		error = file_write(path, "1"); /* gone with an unmounted connection: ENOENT */
-	if (error && error != -ENOENT)
-		log_debug("run: %s: %s", path, strerror(-error));
+	/* Nothing happens if the connection has gone. */
+	if (abort_fd >= 0 && write(abort_fd, "1", 1) < 0)
+		log_debug("run: the connection cannot be aborted: %m");
 }

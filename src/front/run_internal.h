@@ -52,8 +52,8 @@ struct run {
 	sigset_t saved_signals; /* the mask that the command gets back */
 	int signal_fd;
 	struct run_cgroup cgroup;
-	char namespace_name[64];  /* of the private mount namespace, "mnt:[N]"; empty: not made */
-	unsigned int mount_minor; /* connection's name in /sys/fs/fuse/connections; 0: not known */
+	char namespace_name[64]; /* of the private mount namespace, "mnt:[N]"; empty: not made */
+	int abort_fd;		 /* see run_abort_open() */
 
 	struct run_child daemon, command_child, reader;
 	int alive_fd;	     /* end of file when the daemon dies, see run_daemon.c */
@@ -70,10 +70,13 @@ int run_options_parse(struct run *run, int argc, char **argv);
 /* run_dev.c: namespaces and the private /dev. Logs. 0 or -errno. */
 int run_namespace_enter(char name[64]);
 int run_dev_make(void);
+/*
+ * Opens what aborts the connection of the run's mount; -1: there is none. To be opened while it is
+ * mounted: its name is a number that is another connection's as soon as the mount has gone.
+ */
+int run_abort_open(void);
 /* Ends the connection of the run's mount, so that whoever waits in it goes on. */
-void run_mount_abort(unsigned int mount_minor);
-/* The minor device number of the mount on RUN_DIR, from mountinfo; 0: none. Waits for nobody. */
-unsigned int run_mount_minor(void);
+void run_mount_abort(int abort_fd);
 
 /* run_cgroup.c */
 /* Makes it, or says why not (debug level) and leaves dir_fd -1. Removes what dead runs left. */

@@ -357,6 +357,36 @@ def test_parent_killed(run_client, cgroup, is_parked):
     all_over(client.process, group, time.monotonic(), -signal.SIGKILL)
 
 
+def lose_mount(client):
+    """The daemon is dead, its mount gone, and the parent has not noticed; the mount's number."""
+    number = os.stat(f"/proc/{client.client_pid}/root/dev/epcd").st_dev
+    pid = client.status()["pid"]
+    pidfd = os.pidfd_open(pid)
+    client.process.signal(signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    wait_readable([pidfd], what="the daemon's end")
+    os.close(pidfd)
+    client.inside("umount -l /dev/epcd")
+    return number
+
+
+def test_the_end_of_a_run_spares_others(run_client, epcd):
+    """Goal: only the run's own connection is aborted. Method: its number is another mount's by then."""
+    for _ in range(10):
+        client = run_client("--epc", "1M")
+        number = lose_mount(client)
+        others = [epcd("--epc", "1M") for _ in range(4)]
+        has_number = [os.stat(daemon.run_dir).st_dev for daemon in others].count(number)
+        client.process.signal(signal.SIGCONT)
+        assert client.process.wait() == 125, client.process.describe()
+        for daemon in others:
+            assert daemon.process.is_alive, daemon.process.describe()
+            assert daemon.status()["instances"] == 0
+        if has_number:
+            return
+    raise AssertionError("the number of a mount was never given to another one")
+
+
 def test_leftovers_are_removed(run, cgroup):
     """Goal: the next run removes what dead ones left, only that. Method: one of each kind."""
     group = cgroup()

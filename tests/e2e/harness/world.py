@@ -7,15 +7,15 @@ import tempfile
 import threading
 from pathlib import Path
 
-from .cgroup import Cgroup, cgroup2_mount, own_cgroup
+from .cgroup import Cgroup, cgroup2_mount, name_of_own, own_cgroup, remove_leftovers
 from .client import Client
 from .daemon import Daemon, mount_end, mounts_below
 from .process import Process
 from .vm import Vm
-from .wait import eventually
+from .wait import TIMEOUT_S, Timeout
 
-KILL_TIMEOUT_S = 20.0
-ORPHAN_TIMEOUT_S = 5.0
+ORPHAN_TIMEOUT_S = 10.0
+TMP_LENGTH_MAX = 48  # a socket's path has room for 107 bytes
 NUMBERS = itertools.count(1)
 
 
@@ -28,8 +28,10 @@ class World:
 
     def __init__(self, build, limit_s):
         self.build = Path(build)
-        # Not TMPDIR: the paths of sockets must be short.
-        self.directory = Path(tempfile.mkdtemp(prefix="epcd-e2e-", dir="/tmp"))
+        # In TMPDIR tools/check finds what a killed test has left mounted.
+        parent = tempfile.gettempdir()
+        self.directory = Path(tempfile.mkdtemp(
+            prefix="epcd-e2e-", dir=parent if len(parent) <= TMP_LENGTH_MAX else "/tmp"))
         self.daemons = []
         self.processes = []
         self.vms = []
@@ -57,8 +59,8 @@ class World:
         if self._top is None:
             mount = cgroup2_mount()
             assert mount, "there is no cgroup2 mount"
-            name = f"epcd-e2e-{os.getpid()}-{next(NUMBERS)}"
-            self._top = Cgroup(own_cgroup(mount) / name, mount)
+            remove_leftovers(own_cgroup(mount))
+            self._top = Cgroup(own_cgroup(mount) / name_of_own(next(NUMBERS)), mount)
         return self._top
 
     def cgroup(self, name=None):
@@ -124,7 +126,7 @@ class World:
         for process in self.processes:
             if process not in daemons and process.is_alive:
                 try:
-                    process.kill(KILL_TIMEOUT_S)
+                    process.kill(TIMEOUT_S)
                 except AssertionError as error:
                     problems.append(f"SIGKILL did not end a client: {error}")
         for vm in self.vms:
@@ -143,11 +145,11 @@ class World:
             except OSError:
                 pass  # without --debug there is no such file
             try:
-                daemon.wait_all_free(KILL_TIMEOUT_S)
+                daemon.wait_all_free(TIMEOUT_S)
             except Exception as error:
                 problems.append(str(error))
             try:
-                problems += daemon.stop(KILL_TIMEOUT_S)
+                problems += daemon.stop(TIMEOUT_S)
             except Exception as error:
                 problems.append(f"epcd did not stop: {error}")
                 daemon.kill()
@@ -157,11 +159,11 @@ class World:
             return
         try:
             # A child of a killed client may be on its way out.
-            eventually(lambda: not self._top.pids(), ORPHAN_TIMEOUT_S)
-        except AssertionError:
+            self._top.wait_empty(ORPHAN_TIMEOUT_S)
+        except Timeout:
             pids = self._top.pids()
             problems.append(f"processes are left: {[pid_describe(pid) for pid in pids]}")
-            self._top.kill(KILL_TIMEOUT_S)
+            self._top.kill(TIMEOUT_S)
         self._top.remove()
 
     def _end_mounts(self, problems):

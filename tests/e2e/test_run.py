@@ -344,8 +344,11 @@ def test_daemon_killed_says_so_in_summary(world, run, cgroup):
 
 
 @pytest.mark.parametrize("is_parked", [False, True])
-def test_parent_killed(run_client, cgroup, is_parked):
-    """Goal: all ends with the parent. Method: SIGKILL it, with and without a fault that waits."""
+def test_parent_killed(run, run_client, cgroup, is_parked):
+    """Goal: all ends with the parent. Method: SIGKILL it, with and without a fault that waits.
+
+    The cgroup may stay, empty; the next run removes it.
+    """
     group = cgroup()
     client = run_client("--debug", "--epc", "4M@0", cgroup=group)
     if is_parked:
@@ -355,6 +358,8 @@ def test_parent_killed(run_client, cgroup, is_parked):
         client.do("write 0 0 15 1")
     client.process.signal(signal.SIGKILL)
     all_over(client.process, group, time.monotonic(), -signal.SIGKILL)
+    assert run(command=["true"], cgroup=group).wait() == 0
+    assert names_left(group) == []
 
 
 def lose_mount(client):

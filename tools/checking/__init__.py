@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: MIT
-"""What tools/check is made of: jobs.py runs commands, results.py reads what tests said."""
+"""What tools/check is made of: jobs.py runs commands, results.py reads what tests said,
+report.py says how it went, selftest.py tests them."""

@@ -2,12 +2,15 @@
 """The runner's own test: what hangs is ended and named, what is left behind is found and fails, and
 what tests say is read rightly. Each check compares with a list of words that must be there."""
 
+import contextlib
+import io
 import json
 import os
 import tempfile
 
 from . import results
 from .jobs import Job, Runner, descendants
+from .report import Report
 
 MARK = "PYTEST_CURRENT_TEST=test_x.py::test_hangs"
 
@@ -82,8 +85,50 @@ def of_results():
     yield "an unlisted skip", not allowed.allows(tests["left_out"])
 
 
+def job_ended(name, tests=None, exit_code=0, notes=()):
+    job = Job(name, [["true"]])
+    job.exit_code, job.notes = exit_code, list(notes)
+    if tests is not None:
+        job.read = lambda: [results.Result(f"{name}:{number}", *test)
+                            for number, test in enumerate(tests)]
+    return job
+
+
+def said(jobs):
+    """All that is printed about these jobs, and the exit code."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as out:
+        skips = os.path.join(folder, "skips.txt")
+        with open(skips, "w", encoding="utf-8") as file:
+            file.write("*:* | no /dev/kvm | needs a host that has it\n")
+        report = Report(folder, skips)
+        for job in jobs:
+            report.add(job)
+        code = report.finish()
+    return out.getvalue(), code
+
+
+def of_report():
+    skip = (results.SKIPPED, "no /dev/kvm")
+    text, code = said([job_ended("good", [(results.PASSED,)] * 3), job_ended("plain")])
+    yield "all good", code == 0 and text.endswith("\n4 passed, 0 failed\n")
+    text, code = said([job_ended("good", [(results.PASSED,), skip])])
+    yield "a listed skip", code == 0 and text.endswith("\n1 passed, 0 failed, 1 skipped\n")
+    yield "a skip's reason", "skipped good:1: no /dev/kvm" in text
+    text, code = said([job_ended("good", [(results.PASSED,), (results.SKIPPED, "no time")])])
+    yield "an unlisted skip fails", code == 1 and text.endswith("\n1 passed, 1 failed\n")
+    text, code = said([job_ended("bad", [(results.PASSED,), (results.FAILED, "1 == 2")], 1)])
+    yield "a failure", code == 1 and "1 == 2" in text and text.endswith("\n1 passed, 1 failed\n")
+    for what, job in {
+            "crashed": job_ended("x", [(results.PASSED,)], 139), "empty": job_ended("x", []),
+            "not run": job_ended("x", exit_code=None, notes=["not run"]),
+            "left something": job_ended("x", [(results.PASSED,)], 0, ["left a process: y"]),
+            "plain failed": job_ended("x", exit_code=1)}.items():
+        text, code = said([job])
+        yield what, code == 1 and text.endswith(" passed, 1 failed\n")
+
+
 def main():
-    failed = [name for part in (of_jobs, of_mounts, of_results) for name, is_good in part() if not is_good]
+    failed = [name for part in (of_jobs, of_mounts, of_results, of_report) for name, is_good in part() if not is_good]
     for name in failed:
         print(f"check: self-test: {name}: failed")
     print("check: the runner does what it says" if not failed else f"check: {len(failed)} failed")

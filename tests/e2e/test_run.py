@@ -364,7 +364,7 @@ def test_parent_killed(run, run_client, cgroup, is_parked):
 
 def lose_mount(client):
     """The daemon is dead, its mount gone, and the parent has not noticed; the mount's number."""
-    number = os.stat(f"/proc/{client.client_pid}/root/dev/epcd").st_dev
+    number = Path(f"/proc/{client.client_pid}", "root", "dev/epcd").stat().st_dev
     pid = client.status()["pid"]
     pidfd = os.pidfd_open(pid)
     client.process.signal(signal.SIGSTOP)

@@ -119,6 +119,11 @@ def own_dev(script="true"):
     return ["unshare", "-m", "sh", "-c", f"{OWN_DEV} && {script} && {PRIVATE}", "sh"]
 
 
+def dev_of(process):
+    """Its /dev, which stays when the process has ended."""
+    return os.open(Path(f"/proc/{process.pid}", "root", "dev"), os.O_RDONLY)
+
+
 @pytest.mark.parametrize("script, says", [
     ("mknod /dev/sgx_vepc c 10 125", ["/dev/sgx_vepc", "device", "--link-dev"]),
     ("ln -s /dev/null /dev/sgx_vepc", ["/dev/sgx_vepc", "somebody else", "remove it"]),
@@ -139,9 +144,8 @@ def test_link(world, script):
     process = world.run([*own_dev(script), world.build / "src/front/epcd", "--run-dir", run_dir,
                          "--epc", "1M", "--link-dev"], merged=True)
     assert process.stdout.wait_line("epcd: ready"), process.describe()
-    inside = f"/proc/{process.pid}/root/dev/sgx_vepc"
-    assert os.readlink(inside) == f"{run_dir}/dev/sgx_vepc"
-    dev = os.open(f"/proc/{process.pid}/root/dev", os.O_PATH)
+    dev = dev_of(process)
+    assert os.readlink("sgx_vepc", dir_fd=dev) == f"{run_dir}/dev/sgx_vepc"
     process.signal(signal.SIGTERM)
     assert process.wait() == 0, process.describe()
     with pytest.raises(FileNotFoundError):
@@ -156,7 +160,7 @@ def test_link_of_somebody_else_stays(world):
     process = world.run([*own_dev(), world.build / "src/front/epcd", "--run-dir", run_dir,
                          "--epc", "1M", "--link-dev"], merged=True)
     assert process.stdout.wait_line("epcd: ready"), process.describe()
-    dev = os.open(f"/proc/{process.pid}/root/dev", os.O_RDONLY)
+    dev = dev_of(process)
     os.unlink("sgx_vepc", dir_fd=dev)
     os.symlink("/another", "sgx_vepc", dir_fd=dev)
     process.signal(signal.SIGTERM)

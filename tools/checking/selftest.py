@@ -96,7 +96,8 @@ def job_ended(name, tests=None, exit_code=0, notes=()):
 
 def said(jobs):
     """All that is printed about these jobs, and the exit code."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as out:
+    with (tempfile.TemporaryDirectory() as folder,
+          contextlib.redirect_stdout(io.StringIO()) as out):
         skips = os.path.join(folder, "skips.txt")
         with open(skips, "w", encoding="utf-8") as file:
             file.write("*:* | no /dev/kvm | needs a host that has it\n")
@@ -128,7 +129,8 @@ def of_report():
 
 
 def main():
-    failed = [name for part in (of_jobs, of_mounts, of_results, of_report) for name, is_good in part() if not is_good]
+    parts = (of_jobs, of_mounts, of_results, of_report)
+    failed = [name for part in parts for name, is_good in part() if not is_good]
     for name in failed:
         print(f"check: self-test: {name}: failed")
     print("check: the runner does what it says" if not failed else f"check: {len(failed)} failed")

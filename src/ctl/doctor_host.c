@@ -101,6 +101,10 @@ static bool has_setting(FILE *file, const char *one, const char *other)
 
 void doctor_check_libvirt(struct doctor *doctor)
 {
+	static const char remedy[] = "add \"" DOCTOR_NODE "\" to cgroup_device_acl in " LIBVIRT_CONF
+				     ", restart libvirtd, "
+				     "and remove /var/cache/libvirt/qemu/capabilities/*.xml, "
+				     "which may remember a QEMU without it";
 	FILE *conf;
 
 	if (access(LIBVIRT_CONF, F_OK) && errno == ENOENT)
@@ -115,20 +119,7 @@ void doctor_check_libvirt(struct doctor *doctor)
 	    (has_setting(conf, "namespaces", "[]") || has_setting(conf, "namespaces", "[ ]"))) {
 		doctor_add(doctor, "libvirt", DOCTOR_OK, NULL, "VMs of libvirt get " DOCTOR_NODE);
 	} else {
-		doctor_add(doctor, "libvirt", DOCTOR_WARNING,
-			   "add \"" DOCTOR_NODE "\" to cgroup_device_acl in " LIBVIRT_CONF ", "
-			   "restart"
-			   " libvir"
-			   "td, "
-			   "and "
-			   "remove "
-			   "/var/"
-			   "cache/"
-			   "libvirt"
-			   "/qemu/"
-			   "capabil"
-			   "ities/"
-			   "*.xml, which may remember a QEMU without it",
+		doctor_add(doctor, "libvirt", DOCTOR_WARNING, remedy,
 			   "VMs of libvirt have a private /dev without " DOCTOR_NODE);
 		doctor_seen_as(doctor, "invalid object type: memory-backend-epc");
 	}

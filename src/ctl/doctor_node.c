@@ -19,8 +19,8 @@ static const char symptom_type[] = "invalid object type: memory-backend-epc";
 static const char symptom_open[] = "failed to open /dev/sgx_vepc to alloc SGX EPC: Device or "
 				   "resource busy";
 static const char remedy_link[] = "start epcd with --link-dev, or `ln -s "
-				  "RUN_DIR/dev/sgx_vepc " DOCTOR_NODE "`, or start the VM with "
-				  "`epcd run`";
+				  "RUN_DIR/dev/sgx_vepc " DOCTOR_NODE "`, "
+				  "or start the VM with `epcd run`";
 
 bool doctor_is_mount_point(const char *path)
 {
@@ -53,12 +53,10 @@ static void node_add_missing(struct doctor *doctor, int error)
 static void node_add_bound(struct doctor *doctor)
 {
 	doctor_add(doctor, "node", DOCTOR_PROBLEM,
-		   "bind the directory RUN_DIR, never the file, and make " DOCTOR_NODE " a "
-		   "symbolic "
-		   "link into "
-		   "it",
-		   DOCTOR_NODE " is bind-mounted: every open of it is the same one, so that a "
-			       "second section cannot be opened");
+		   "bind the directory RUN_DIR, never the file, "
+		   "and make " DOCTOR_NODE " a symbolic link into it",
+		   DOCTOR_NODE " is bind-mounted: every open of it is the same one, "
+			       "so that a second section cannot be opened");
 	doctor_seen_as(doctor, symptom_open);
 }
 

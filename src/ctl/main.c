@@ -19,13 +19,32 @@ static const struct ctl_verb verbs[] = {
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
+/* Beyond every character, so that optopt tells them from a short option, of which there is none. */
+enum {
+	OPTION_RUN_DIR = 256,
+	OPTION_JSON,
+	OPTION_VERSION,
+	OPTION_HELP,
+};
+
+static const struct option long_options[] = {
+	{ "run-dir", required_argument, NULL, OPTION_RUN_DIR },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
 static void help_print(FILE *out)
 {
-	fputs("usage: epcctl [--run-dir DIR] [--json] VERB\n", out);
+	fputs("usage: epcctl [--run-dir DIR] [--json] VERB\n\n", out);
 	for (size_t i = 0; i < NR_VERBS; i++)
 		fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
-	fputs("  --run-dir DIR  where epcd serves (default $EPCD_RUN_DIR, else " DEFAULT_RUN_DIR
-	      ")\n  --json         print JSON\n",
+	fputs("\n"
+	      "  --run-dir DIR  where epcd serves\n"
+	      "                 (default $EPCD_RUN_DIR, else " DEFAULT_RUN_DIR ")\n"
+	      "  --json         print JSON\n"
+	      "  --version, --help\n",
 	      out);
 }
 
@@ -46,34 +65,41 @@ static int usage(const char *what, const char *word)
 	return CTL_EXIT_USAGE;
 }
 
+/* What getopt_long() found wrong: optopt is a character, a long option's number, or 0. */
+static int option_usage(int option, char **argv)
+{
+	char short_option[] = { '-', (char)optopt, '\0' };
+
+	if (option == ':')
+		return usage("a value is missing after ", argv[optind - 1]);
+	if (optopt >= OPTION_RUN_DIR)
+		return usage("no value belongs to ", argv[optind - 1]);
+	return usage("no such option: ", optopt ? short_option : argv[optind - 1]);
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "run-dir", required_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct ctl ctl = { .run_dir = getenv("EPCD_RUN_DIR") };
 	const struct ctl_verb *verb;
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		switch (option) {
-		case 'r':
+		case OPTION_RUN_DIR:
 			ctl.run_dir = optarg;
 			break;
-		case 'j':
+		case OPTION_JSON:
 			ctl.is_json = true;
 			break;
-		case 'h':
+		case OPTION_VERSION:
+			puts("epcctl " EPCCTL_VERSION);
+			return CTL_EXIT_OK;
+		case OPTION_HELP:
 			help_print(stdout);
 			return CTL_EXIT_OK;
-		case ':':
-			return usage("a value is missing after ", argv[optind - 1]);
 		default:
-			return usage("no such option: ", argv[optind - 1]);
+			return option_usage(option, argv);
 		}
 	}
 	if (!ctl.run_dir || !*ctl.run_dir)

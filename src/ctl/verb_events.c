@@ -29,9 +29,10 @@ static void vm_print(const json_t *record)
 
 static void started_print(const json_t *record)
 {
+	uint64_t id = ctl_member_number(record, "instance");
+
 	vm_print(record);
-	printf(" uses EPC as instance %" PRIu64 " from cgroup ", ctl_member_number(record, "instanc"
-											   "e"));
+	printf(" uses EPC as instance %" PRIu64 ", in cgroup ", id);
 	ctl_show(ctl_member_text(record, "cgroup"), 0);
 }
 
@@ -69,12 +70,19 @@ static void limit_print(const json_t *record)
 	       size_format(usage, sizeof(usage), ctl_member_number(record, "usage_bytes")));
 }
 
+static void lost_print(const json_t *record)
+{
+	printf("%" PRIu64 " records are missing here: they came too fast",
+	       ctl_member_number(record, "count"));
+}
+
 static const struct kind {
 	const char *name;
 	void (*print)(const json_t *record);
 } kinds[] = {
 	{ "started", started_print }, { "refused", refused_print }, { "reset", pages_print },
 	{ "punched", pages_print },   { "closed", closed_print },   { "limit", limit_print },
+	{ "lost", lost_print },
 };
 
 /* A kind of a later daemon, or no JSON: the line as it is. */
@@ -88,7 +96,9 @@ static void line_print(const char *line)
 		if (strcmp(kinds[i].name, name) == 0)
 			kind = &kinds[i];
 	if (kind) {
-		ctl_show(ctl_member_text(record, "time"), 0);
+		const char *time = ctl_member_text(record, "time");
+
+		ctl_show(*time ? time : "-", 0); /* what was lost has no time */
 		putchar(' ');
 		kind->print(record);
 	} else {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * epcctl ls: a line for each section of virtual EPC (an instance), and below it why it was refused
- * EPC the last time it was.
+ * EPC the last time it was. A refusal mostly ends the VM, so the last ones of instances that have
+ * ended follow.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "ctl/ctl.h"
 
 #define CELL_MAX 64u
+#define NR_ENDED_MAX 8u /* refusals of ended instances that are shown */
 
 /* A column shows one member, as a number, a text or a size. */
 struct column {
@@ -31,7 +33,7 @@ static const struct column columns[] = {
 	{ "PID", "pid", CELL_NUMBER },
 	{ "COMMAND", "command", CELL_TEXT },
 	{ "CGROUP", "cgroup", CELL_TEXT },
-	{ "SECTION", "id", CELL_NUMBER },
+	{ "INSTANCE", "id", CELL_NUMBER },
 	{ "TOUCHED", "touched_bytes", CELL_SIZE },
 	{ "OWNED", "owned_bytes", CELL_SIZE },
 	{ "RESIDENT", "resident_bytes", CELL_SIZE },
@@ -164,6 +166,15 @@ static void row_print(const json_t *instance, const size_t widths[NR_COLUMNS])
 	}
 }
 
+static void refusal_print(const json_t *refusal)
+{
+	fputs("  ", stdout);
+	ctl_show(ctl_member_text(refusal, "time"), 0);
+	fputs(" ", stdout);
+	ctl_show(ctl_member_text(refusal, "text"), 0);
+	putchar('\n');
+}
+
 static void table_print(const json_t *instances)
 {
 	size_t widths[NR_COLUMNS];
@@ -176,14 +187,64 @@ static void table_print(const json_t *instances)
 		json_t *refusal = json_object_get(instance, "last_refusal");
 
 		row_print(instance, widths);
-		if (!json_is_object(refusal))
-			continue;
-		fputs("  ", stdout);
-		ctl_show(ctl_member_text(refusal, "time"), 0);
-		fputs(" ", stdout);
-		ctl_show(ctl_member_text(refusal, "text"), 0);
-		putchar('\n');
+		if (json_is_object(refusal))
+			refusal_print(refusal);
 	}
+}
+
+/* Whether the record is a refusal of an instance that is not among these. */
+static bool is_ended_refusal(const json_t *record, const json_t *instances)
+{
+	json_t *instance;
+	size_t i;
+
+	if (strcmp(ctl_member_text(record, "kind"), "refused") != 0)
+		return false;
+	json_array_foreach(instances, i, instance)
+		if (ctl_member_number(instance, "id") == ctl_member_number(record, "instance"))
+			return false;
+	return true;
+}
+
+/* The last refusals of ended instances, oldest first: a new array, empty if history tells none. */
+static json_t *ended_read(const struct ctl *ctl, const json_t *instances)
+{
+	int fd = ctl_file_open(ctl, "history");
+	FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
+	json_t *ended = json_array();
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!stream) {
+		if (fd >= 0)
+			close(fd);
+		return ended;
+	}
+	while (getline(&line, &size, stream) > 0) {
+		json_t *record = json_loads(line, 0, NULL);
+
+		if (is_ended_refusal(record, instances))
+			json_array_append(ended, record);
+		if (json_array_size(ended) > NR_ENDED_MAX)
+			json_array_remove(ended, 0);
+		json_decref(record);
+	}
+	free(line);
+	fclose(stream);
+	return ended;
+}
+
+static void ended_print(const struct ctl *ctl, const json_t *instances)
+{
+	json_t *ended = ended_read(ctl, instances);
+	json_t *refusal;
+	size_t i;
+
+	if (json_array_size(ended))
+		puts("\nRefused EPC, and ended since:");
+	json_array_foreach(ended, i, refusal)
+		refusal_print(refusal);
+	json_decref(ended);
 }
 
 int verb_ls(const struct ctl *ctl)
@@ -198,6 +259,7 @@ int verb_ls(const struct ctl *ctl)
 	if (ctl->is_json)
 		return ctl_print_json(instances);
 	table_print(instances);
+	ended_print(ctl, instances);
 	json_decref(instances);
 	return fflush(stdout) ? CTL_EXIT_PROBLEM : CTL_EXIT_OK;
 }

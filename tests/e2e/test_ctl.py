@@ -46,7 +46,8 @@ def as_json(process):
 
 @pytest.mark.parametrize("arguments, said", [
     ([], "no verb"), (["dance"], "dance"), (["status", "twice"], "twice"),
-    (["--colour", "status"], "--colour"), (["--run-dir"], "--run-dir"),
+    (["--colour", "status"], "no such option: --colour"), (["--run-dir"], "--run-dir"),
+    (["-xy", "status"], "no such option: -x;"), (["--json=3", "ls"], "no value belongs to --json=3"),
     (["dan\x1bce"], "dan\\x1bce")])
 def test_bad_use(ctl, arguments, said):
     """Goal: exit code 2 and one line. Method: a table of mistakes."""
@@ -57,9 +58,12 @@ def test_bad_use(ctl, arguments, said):
 
 
 def test_help(ctl):
-    """Goal: --help names every verb. Method: ask for it."""
+    """Goal: --help names every verb, --version is the daemon's. Method: ask for them."""
     said = ctl("--help").stdout.text()
     assert all(verb in said for verb in ("status", "ls", "events", "doctor"))
+    daemon = ctl.world.run([ctl.world.build / "src/front/epcd", "--version"])
+    assert daemon.wait() == 0
+    assert ctl("--version").stdout.text() == daemon.stdout.text().replace("epcd", "epcctl")
 
 
 @pytest.mark.parametrize("verb", ["status", "ls", "events"])
@@ -121,7 +125,7 @@ def test_ls(epcd, cgroup, client, ctl):
     daemon = epcd("--epc", "1M@0")
     lines = ctl("ls", run_dir=daemon.run_dir).stdout.lines()
     assert [line.split() for line in lines] == [
-        ["PID", "COMMAND", "CGROUP", "SECTION", "TOUCHED", "OWNED", "RESIDENT"]]
+        ["PID", "COMMAND", "CGROUP", "INSTANCE", "TOUCHED", "OWNED", "RESIDENT"]]
     assert as_json(ctl("--json", "ls", run_dir=daemon.run_dir)) == []
     group = cgroup("small")
     daemon.set_max(group, 2 * PAGE)
@@ -141,6 +145,28 @@ def test_ls(epcd, cgroup, client, ctl):
     assert refused.endswith(sentence)
     assert instance["owned_bytes"] == 2 * PAGE
     assert instance["last_refusal"]["text"] == sentence
+
+
+def test_ls_ended(epcd, cgroup, client, ctl):
+    """Goal: who died of a refusal is still told of. Method: refuse two clients, one ends."""
+    daemon = epcd("--epc", "1M@0")
+    group = cgroup("small")
+    daemon.set_max(group, PAGE)
+    sentences = []
+    for nr_records in (1, 2):
+        user = client(daemon, group)
+        user.map(0, 16)
+        assert user.command("write 0 0 1 1").startswith("sigbus")
+        sentences.append(refusal(user.pid, "vepc", group.name, PAGE))
+        eventually(lambda: len(daemon.history("refused")) == nr_records, what="the record")
+        if nr_records == 1:
+            user.process.kill()
+            eventually(lambda: daemon.history("closed"), what="the end")
+    header, row, refused, empty, title, ended = ctl("ls", run_dir=daemon.run_dir).stdout.lines()
+    assert refused.endswith(sentences[1])
+    assert (empty, title) == ("", "Refused EPC, and ended since:")
+    assert ended.endswith(sentences[0])
+    assert len(as_json(ctl("ls", "--json", run_dir=daemon.run_dir))) == 1
 
 
 def test_hostile_names(world, epcd, cgroup, ctl):

@@ -35,24 +35,54 @@ static int kernel_check(void)
 	return -ENOSYS;
 }
 
-/* The absolute names, the directory itself need not be there. */
+/*
+ * The absolute name without links and dots: what umount2() takes, and one name, so one lock, for
+ * each directory. It need not be there, or is a mount whose daemon is dead.
+ */
+static int dir_resolve(const char *run_dir, char dir[PATH_MAX])
+{
+	char given[PATH_MAX];
+	const char *parent = ".", *name = given;
+	size_t length = strlen(run_dir);
+	char *slash;
+
+	while (length > 1 && run_dir[length - 1] == '/')
+		length--;
+	if (length >= sizeof(given))
+		return -ENAMETOOLONG;
+	memcpy(given, run_dir, length);
+	given[length] = '\0';
+	if (realpath(given, dir))
+		return 0;
+	slash = strrchr(given, '/');
+	if (slash) {
+		parent = slash == given ? "/" : given;
+		name = slash + 1;
+		*slash = '\0';
+	}
+	if (!*name || !realpath(parent, dir))
+		return *name ? -errno : -ENOENT;
+	length = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+	if (length + 1 + strlen(name) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	dir[length] = '/';
+	memcpy(dir + length + 1, name, strlen(name) + 1);
+	return 0;
+}
+
 static int names_make(struct mount_point *point, const char *run_dir)
 {
-	char here[PATH_MAX] = "";
 	size_t length;
-	int size;
+	int error = dir_resolve(run_dir, point->dir);
 
-	if (run_dir[0] != '/' && !getcwd(here, sizeof(here)))
-		return -errno;
-	size = snprintf(point->dir, sizeof(point->dir), "%s%s%s", here, here[0] ? "/" : "",
-			run_dir);
-	/* Room for what is appended below. */
-	if (size <= 0 || (size_t)size > sizeof(point->dir) - sizeof("/dev/sgx_vepc"))
-		return -ENAMETOOLONG;
-	for (length = (size_t)size; length > 1 && point->dir[length - 1] == '/'; length--)
-		point->dir[length - 1] = '\0';
+	if (error)
+		return error;
+	length = strlen(point->dir);
 	if (length == 1)
 		return -EBUSY; /* the root directory */
+	/* Room for what is appended below. */
+	if (length > sizeof(point->dir) - sizeof("/dev/sgx_vepc"))
+		return -ENAMETOOLONG;
 	memcpy(point->lock_path, point->dir, length);
 	memcpy(point->lock_path + length, ".lock", sizeof(".lock"));
 	memcpy(point->link_target, point->dir, length);
@@ -314,31 +344,15 @@ int mount_link(struct mount_point *point)
 	return -error;
 }
 
-/* MAJOR:MINOR of the topmost mount on the directory, without asking the file system. */
+/* MAJOR:MINOR of the mount, without asking the file system: nobody serves it yet. */
 static int device_find(const struct mount_point *point, char *device, size_t size)
 {
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t line_size = 0;
-	int error = -ENOENT;
+	struct statx attr;
 
-	if (!file)
+	if (statx(AT_FDCWD, point->dir, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, 0, &attr) < 0)
 		return -errno;
-	while (getline(&line, &line_size, file) > 0) {
-		const char *type = strstr(line, " - " MOUNT_FS_TYPE " ");
-		char number[32], root[PATH_MAX], dir[PATH_MAX];
-
-		if (!type || sscanf(line, "%*d %*d %31s %4095s %4095s", number, root, dir) != 3)
-			continue;
-		/* Octal escapes: such a name is not found, and the limits stay. */
-		if (strcmp(dir, point->dir) == 0) {
-			snprintf(device, size, "%s", number);
-			error = 0;
-		}
-	}
-	free(line);
-	fclose(file);
-	return error;
+	snprintf(device, size, "%u:%u", attr.stx_dev_major, attr.stx_dev_minor);
+	return 0;
 }
 
 static int setting_write(const char *device, const char *name, const char *value)
@@ -362,7 +376,7 @@ int mount_lift_dirty_limits(const struct mount_point *point, const char **why)
 	char device[32];
 	int error;
 
-	*why = "the mount is not found in /proc/self/mountinfo";
+	*why = "max_ratio of its bdi (the mount's device number is not known)";
 	error = device_find(point, device, sizeof(device));
 	if (error)
 		return error;

@@ -13,7 +13,7 @@
 #define MOUNT_LINK "/dev/sgx_vepc"
 
 struct mount_point {
-	char dir[PATH_MAX]; /* absolute */
+	char dir[PATH_MAX]; /* absolute, without links */
 	char lock_path[PATH_MAX];
 	char link_target[PATH_MAX];
 	int lock_fd; /* locked while the daemon lives; -1 */

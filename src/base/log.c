@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -45,6 +46,13 @@ static size_t written_size(int result, size_t room)
 	if (result < 0)
 		return 0;
 	return (size_t)result < room ? (size_t)result : room - 1;
+}
+
+bool log_is_writable(void)
+{
+	struct pollfd file = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&file, 1, 0) == 1 && file.revents & POLLOUT;
 }
 
 void log_write(enum log_level level, const char *format, ...)

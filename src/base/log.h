@@ -7,6 +7,8 @@
 #ifndef EPCD_BASE_LOG_H
 #define EPCD_BASE_LOG_H
 
+#include <stdbool.h>
+
 #define LOG_LINE_MAX 4096 /* bytes of a line with prefix and newline; a longer message is cut */
 
 enum log_level {
@@ -27,6 +29,9 @@ void log_set_level(enum log_level level);
  * that others chose are escaped by the caller (base/text.h). Keeps errno.
  */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether a line could be written now without waiting for whoever reads it. */
+bool log_is_writable(void);
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -14,7 +14,8 @@
 #include "front/vepc.h"
 
 #define DIR_KEY "dev"
-#define INO_UNKNOWN 0xffffffffu /* what libfuse uses for it in directory entries */
+#define INO_UNKNOWN 0xffffffffu	   /* what libfuse uses for it in directory entries */
+#define NR_SECOND_OPENS_LOGGED 16u /* a client can try as often as it likes */
 
 enum device_kind {
 	DEVICE_SGX_VEPC,
@@ -39,6 +40,7 @@ struct device {
 	struct timespec made_at;
 	pthread_mutex_t lock;
 	struct device_owner owners[NR_DEVICE_KINDS]; /* under lock */
+	atomic_uint nr_second_opens;
 };
 
 struct device_node {
@@ -249,6 +251,18 @@ static void node_close(struct daemon *daemon, struct device_node *device_node)
 	node_unclaim(daemon->device, device_node);
 }
 
+/* A worker that waits for the reader of the log would stop all clients. */
+static void second_open_log(struct daemon *daemon, pid_t tid)
+{
+	if (!log_is_writable() ||
+	    atomic_fetch_add(&daemon->device->nr_second_opens, 1) >= NR_SECOND_OPENS_LOGGED)
+		return;
+	log_warning("a second open of one inode of sgx_vepc by task %d is refused: opens of a "
+		    "file that is bind-mounted share one page cache; bind-mount the directory "
+		    "%s/dev instead of the file",
+		    (int)tid, daemon->options.run_dir);
+}
+
 static void node_open(struct daemon *daemon, fuse_req_t req, struct node *node,
 		      struct fuse_file_info *file)
 {
@@ -257,11 +271,7 @@ static void node_open(struct daemon *daemon, fuse_req_t req, struct node *node,
 	int error;
 
 	if (!node_claim(daemon->device, device_node)) {
-		log_warning("a second open of one inode of %s by task %d is refused: opens of a "
-			    "file that is bind-mounted share one page cache; bind-mount the "
-			    "directory %s/dev instead of the file",
-			    device_names[device_node->kind], (int)fuse_req_ctx(req)->pid,
-			    daemon->options.run_dir);
+		second_open_log(daemon, fuse_req_ctx(req)->pid);
 		fuse_reply_err(req, EBUSY);
 		return;
 	}

@@ -19,6 +19,7 @@
 #define CLUSTER_BYTES_MAX ((size_t)EPC_CLUSTER_PAGES_MAX * EPC_PAGE_SIZE)
 #define WRITE_PIECE_BYTES ((size_t)16 * EPC_PAGE_SIZE) /* one hold of the lock: some 10 us */
 #define NR_WATCHED_AT_ONCE 64u
+#define NR_SHOWN_MIN 64u
 #define OFFSET_END ((off_t)(EPC_NR_INDICES << EPC_PAGE_SHIFT))
 
 enum request_kind {
@@ -45,14 +46,16 @@ struct instance {
 	/* under the engine's lock */
 	uint64_t nr_undelivered; /* READs that the core has, or whose delivery it does not know */
 	bool is_released;
-	struct instance *next, *prev;		  /* all */
-	struct instance *next_shown, *prev_shown; /* that had a page, by id */
+	struct instance *next, *prev;
 };
 
 struct vepc_table {
 	struct daemon *daemon;
 	struct parked_table *parked;
 	char *zeros; /* CLUSTER_BYTES_MAX, never written to: the kernel's zero page many times */
+	/* under the engine's lock */
+	struct instance **shown; /* those that had a page, by id; room for all that there are */
+	size_t nr_shown, nr_shown_max, nr_instances;
 	/* under the engine's lock; heads of rings */
 	struct instance instances;
 	struct vepc_request requests;
@@ -77,7 +80,6 @@ int vepc_table_new(struct daemon *daemon, int wake_fd, struct vepc_table **table
 		return -ENOMEM;
 	new->daemon = daemon;
 	new->instances.next = new->instances.prev = &new->instances;
-	new->instances.next_shown = new->instances.prev_shown = &new->instances;
 	new->requests.next = new->requests.prev = &new->requests;
 	error = parked_table_new(wake_fd, &new->parked);
 	if (error)
@@ -112,14 +114,53 @@ void vepc_table_stop(struct vepc_table *table)
 		}
 }
 
-static void instance_free(struct instance *instance)
+/* Where the first one with an id above after_id stands; nr_shown: there is none. */
+static size_t shown_find(const struct vepc_table *table, uint64_t after_id)
+{
+	size_t first = 0, end = table->nr_shown;
+
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+
+		if (table->shown[middle]->vepc.id > after_id)
+			end = middle;
+		else
+			first = middle + 1;
+	}
+	return first;
+}
+
+/* Room for one instance more, so that it can be shown once it has a page. */
+static int shown_reserve(struct vepc_table *table)
+{
+	size_t nr_max = table->nr_shown_max ? 2 * table->nr_shown_max : NR_SHOWN_MIN;
+	struct instance **shown;
+
+	if (table->nr_instances < table->nr_shown_max)
+		return 0;
+	shown = reallocarray(table->shown, nr_max, sizeof(*shown));
+	if (!shown)
+		return -ENOMEM;
+	table->shown = shown;
+	table->nr_shown_max = nr_max;
+	return 0;
+}
+
+static void shown_remove(struct vepc_table *table, const struct instance *instance)
+{
+	size_t at = shown_find(table, instance->vepc.id - 1);
+
+	memmove(&table->shown[at], &table->shown[at + 1],
+		(--table->nr_shown - at) * sizeof(table->shown[0]));
+}
+
+static void instance_free(struct vepc_table *table, struct instance *instance)
 {
 	instance->next->prev = instance->prev;
 	instance->prev->next = instance->next;
-	if (instance->next_shown) {
-		instance->next_shown->prev_shown = instance->prev_shown;
-		instance->prev_shown->next_shown = instance->next_shown;
-	}
+	table->nr_instances--;
+	if (instance->vepc.id)
+		shown_remove(table, instance);
 	free(instance->vepc.cmdline);
 	free(instance->vepc.cgroup_path);
 	free(instance);
@@ -139,7 +180,8 @@ void vepc_table_free(struct vepc_table *table)
 	while (table->requests.next != &table->requests)
 		request_free(table->requests.next);
 	while (table->instances.next != &table->instances)
-		instance_free(table->instances.next);
+		instance_free(table, table->instances.next);
+	free(table->shown);
 	munmap(table->zeros, CLUSTER_BYTES_MAX);
 	parked_table_free(table->parked);
 	free(table);
@@ -180,12 +222,15 @@ int vepc_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, struct vepc
 	epc = engine_lock(daemon->engine);
 	new->vepc.cgroup_path = text_escape_string_new(new->opener->path);
 	if (new->vepc.cgroup_path)
+		error = shown_reserve(table);
+	if (!error)
 		error = epc_open(epc, new->opener->cgroup, &new->vepc, &new->vepc.instance);
 	if (!error) {
 		new->prev = table->instances.prev;
 		new->next = &table->instances;
 		new->prev->next = new;
 		table->instances.prev = new;
+		table->nr_instances++;
 	}
 	engine_unlock(daemon->engine);
 	if (error) {
@@ -440,33 +485,28 @@ void vepc_replied(void *context, struct epc *epc, struct epc_request *core)
 
 void vepc_gone(void *context, void *instance_cookie)
 {
-	(void)context;
-	instance_free(instance_of(instance_cookie));
+	struct daemon *daemon = context;
+
+	instance_free(daemon->vepcs, instance_of(instance_cookie));
 }
 
 void vepc_started(struct daemon *daemon, const struct epc_record *record)
 {
-	struct instance *head = &daemon->vepcs->instances;
+	struct vepc_table *table = daemon->vepcs;
 	struct instance *instance = instance_of(record->instance_cookie);
 
 	/* The core numbers them as they start. */
 	instance->vepc.id = record->instance_id;
-	instance->prev_shown = head->prev_shown;
-	instance->next_shown = head;
-	instance->prev_shown->next_shown = instance;
-	head->prev_shown = instance;
+	table->shown[table->nr_shown++] = instance;
 	describer_ask(daemon->describer, &instance->vepc);
 }
 
 struct vepc *device_vepc_next(struct daemon *daemon, uint64_t after_id)
 {
-	struct instance *head = &daemon->vepcs->instances;
+	const struct vepc_table *table = daemon->vepcs;
+	size_t at = shown_find(table, after_id);
 
-	for (struct instance *instance = head->next_shown; instance != head;
-	     instance = instance->next_shown)
-		if (instance->vepc.id > after_id)
-			return &instance->vepc;
-	return NULL;
+	return at < table->nr_shown ? &table->shown[at]->vepc : NULL;
 }
 
 char *vepc_describe(struct daemon *daemon, uint64_t id, char *cmdline)

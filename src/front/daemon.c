@@ -30,7 +30,9 @@
 
 #define EXIT_MOUNT_LOST 1
 #define EXIT_SETUP 2
-#define WATCH_MS 50 /* a killed client waits so long at most, when it was interrupted before */
+#define WATCH_MS 50 /* a killed client that was interrupted before waits so long, or, if they */
+#define WATCH_MS_MAX 500 /* are very many, */
+#define WATCH_PAUSES 9	 /* so many times as long as looking at all of them takes the processor */
 
 /* What the daemon's parts need not know of. */
 struct life {
@@ -78,6 +80,14 @@ static const struct engine_ops engine_ops = {
 	.record = record,
 };
 
+/* By nohup, say. */
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 /* The signals that end the daemon, for a descriptor; all its threads inherit the mask. */
 static int fds_open(struct life *life)
 {
@@ -86,6 +96,8 @@ static int fds_open(struct life *life)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	if (!is_ignored(SIGHUP))
+		sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	life->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
@@ -256,6 +268,27 @@ static void ready_tell(const struct life *life, int ready_fd)
 	close(ready_fd);
 }
 
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* Looks at what was interrupted; how long to wait until the next look, -1: nothing is left. */
+static int watch(struct life *life)
+{
+	uint64_t began_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID), pause_ms;
+
+	if (!vepc_watch(&life->daemon))
+		return -1;
+	pause_ms = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns) * WATCH_PAUSES / 1000000;
+	if (pause_ms > WATCH_MS_MAX)
+		return WATCH_MS_MAX;
+	return pause_ms > WATCH_MS ? (int)pause_ms : WATCH_MS;
+}
+
 /* Until a signal ends it. Returns the exit code. */
 static int serve(struct life *life)
 {
@@ -264,12 +297,11 @@ static int serve(struct life *life)
 		{ .fd = life->ended_fd, .events = POLLIN },
 		{ .fd = life->watch_fd, .events = POLLIN },
 	};
-	bool is_watching = false;
+	int watch_ms = -1;
 	uint64_t count;
 
 	while (true) {
-		if (poll(fds, sizeof(fds) / sizeof(fds[0]), is_watching ? WATCH_MS : -1) < 0 &&
-		    errno != EINTR) {
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), watch_ms) < 0 && errno != EINTR) {
 			log_error("poll: %m");
 			return EXIT_MOUNT_LOST;
 		}
@@ -281,8 +313,8 @@ static int serve(struct life *life)
 		}
 		if (fds[2].revents && read(life->watch_fd, &count, sizeof(count)) < 0)
 			log_debug("read of an eventfd: %m");
-		if (fds[2].revents || is_watching)
-			is_watching = vepc_watch(&life->daemon);
+		if (fds[2].revents || watch_ms >= 0)
+			watch_ms = watch(life);
 	}
 }
 
@@ -309,17 +341,14 @@ static int begin(struct life *life)
 int daemon_main(const struct daemon_options *options, int ready_fd)
 {
 	struct life *life = calloc(1, sizeof(*life));
-	struct timespec now;
 	int exit_code = EXIT_SETUP;
 
 	if (!life) {
 		log_error("not enough memory to begin");
 		return EXIT_SETUP;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	life->daemon.options = *options;
-	life->daemon.started_ns =
-		(uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+	life->daemon.started_ns = clock_ns(CLOCK_MONOTONIC);
 	life->signal_fd = life->watch_fd = life->ended_fd = -1;
 	life->mount.lock_fd = life->mount.fuse_fd = -1;
 	if (begin(life) == 0) {

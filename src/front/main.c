@@ -4,11 +4,13 @@
  * (run.c).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/size.h"
@@ -61,7 +63,8 @@ static const char help_text[] = "usage: epcd [options]\n"
 				"  --debug             files for tests in DIR/debug\n"
 				"  --version, --help\n"
 				"\n"
-				"It stays in the foreground and ends on SIGTERM or SIGINT.\n";
+				"It stays in the foreground and ends on SIGTERM, SIGINT or "
+				"SIGHUP.\n";
 
 /* 0, or -EINVAL, logged. */
 static int option_take(int option, const char *argument, struct daemon_options *options)
@@ -132,6 +135,15 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 	return options->nr_sections ? 0 : section_option_add(options, SECTION_DEFAULT);
 }
 
+/* What is opened later must not become stdin, stdout or the log. False: not even /dev/null. */
+static bool stdio_open(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon_options options = {
@@ -141,6 +153,11 @@ int main(int argc, char **argv)
 	};
 	int error;
 
+	if (!stdio_open()) {
+		log_error("/dev/null cannot be opened (%m) in the place of a closed stdin or "
+			  "stdout: give it one");
+		return EXIT_BAD_USE;
+	}
 	if (argc > 1 && strcmp(argv[1], "run") == 0)
 		return run_main(argc - 1, argv + 1);
 	error = options_parse(argc, argv, &options);

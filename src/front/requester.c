@@ -35,6 +35,15 @@ static ssize_t proc_read(pid_t pid, const char *name, char *text, size_t size)
 	return length;
 }
 
+/* stat of one thread: the file next to it sums up all threads of the process. */
+static ssize_t stat_read(pid_t tid, char *text, size_t size)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
+	return proc_read(tid, name, text, size);
+}
+
 int requester_stat_field(const char *stat, unsigned int number, uint64_t *value)
 {
 	const char *field = strrchr(stat, ')');
@@ -88,7 +97,7 @@ void requester_read(pid_t tid, struct requester *requester)
 	requester->pid = leader_of(tid);
 	if (!requester->pid)
 		return;
-	if (proc_read(requester->pid, "stat", text, sizeof(text)) > 0)
+	if (stat_read(requester->pid, text, sizeof(text)) > 0)
 		(void)requester_stat_field(text, REQUESTER_START_TIME, &requester->start_time);
 	length = proc_read(requester->pid, "comm", text, sizeof(text));
 	if (length > 0)
@@ -101,7 +110,7 @@ bool requester_is_killed(pid_t tid)
 	char text[STAT_BYTES_MAX];
 	uint64_t pending;
 
-	if (tid <= 0 || proc_read(tid, "stat", text, sizeof(text)) <= 0 ||
+	if (tid <= 0 || stat_read(tid, text, sizeof(text)) <= 0 ||
 	    requester_stat_field(text, FIELD_SIGNAL, &pending))
 		return true;
 	return pending & (UINT64_C(1) << (SIGKILL - 1));

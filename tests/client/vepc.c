@@ -8,6 +8,7 @@
  *   open S PATH                  opened S
  *   mmap S NR_PAGES              mapped S           (shared, readable, writable, from offset 0)
  *   hugepage S                   advised S          (MADV_HUGEPAGE)
+ *   random S                     advised S          (MADV_RANDOM: no reading ahead)
  *   populate S FIRST LAST        populated S        (MADV_POPULATE_WRITE)
  *   write S FIRST LAST SEED      wrote S | sigbus PAGE
  *   verify S FIRST LAST SEED     verified S | bad page P offset O: got X want Y | sigbus PAGE
@@ -140,12 +141,22 @@ static void close_run(struct command *command)
 	result_write(result, command, "closed");
 }
 
-static void hugepage_run(struct command *command)
+static void advise(const struct command *command, int advice)
 {
 	const struct slot *slot = command->slot;
 
-	result_write(madvise(slot->memory, slot->nr_pages * PAGE_BYTES, MADV_HUGEPAGE), command,
+	result_write(madvise(slot->memory, slot->nr_pages * PAGE_BYTES, advice), command,
 		     "advised");
+}
+
+static void hugepage_run(struct command *command)
+{
+	advise(command, MADV_HUGEPAGE);
+}
+
+static void random_run(struct command *command)
+{
+	advise(command, MADV_RANDOM);
 }
 
 static void populate_run(struct command *command)
@@ -333,7 +344,7 @@ static const struct verb verbs[] = {
 	{ "truncate", 3, 0, true, truncate_run }, { "crew", 6, 3, true, crew_run },
 	{ "join", 1, 0, false, join_run },	  { "fork", 5, 2, true, fork_run },
 	{ "alarms", 2, 0, false, alarms_run },	  { "unmap", 2, 0, true, unmap_run },
-	{ "close", 2, 0, true, close_run },
+	{ "close", 2, 0, true, close_run },	  { "random", 2, 0, true, random_run },
 };
 
 static const struct verb *verb_find(const struct command *command)

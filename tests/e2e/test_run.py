@@ -263,7 +263,8 @@ def test_terminal_key_comes_once(world):
               "read a; read b; echo end $n; exit $n")
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(world.build / "src/front/epcd", ["epcd", "run", "--", "sh", "-c", script])
+        os.execv("/usr/bin/env", ["env", "--default-signal", world.build / "src/front/epcd", "run",
+                                  "--", "sh", "-c", script])
     try:
         read_until(terminal, b"there")
         os.write(terminal, b"\x03")

@@ -83,6 +83,8 @@ def test_run_dir_in_use(world, epcd, client, refused):
 
 
 PRIVATE = 'exec "$@"'
+OWN_DEV = ("mount -t tmpfs none /dev && mknod /dev/null c 1 3 && mknod /dev/fuse c 10 229 && "
+           "chmod 666 /dev/null")
 
 
 @pytest.mark.parametrize("script, says", [
@@ -101,19 +103,13 @@ def test_old_kernel(refused):
 def test_not_permitted(world, refused):
     """Goal: without privilege there is a line with the way out. Method: another user, his /dev/fuse."""
     world.directory.chmod(0o777)
-    mine = "mount -t tmpfs none /dev && mknod /dev/fuse c 10 229 && chmod {} /dev/fuse && {}"
     user = 'exec setpriv --reuid 12345 --regid 12345 --clear-groups "$@"'
-    refused(says=["/dev/fuse", "run as root"],
-            prefix=["unshare", "-m", "sh", "-c", mine.format("600", user), "sh"])
-    refused(says=["run as root", "epcd run"],
-            prefix=["unshare", "-m", "sh", "-c", mine.format("666", user), "sh"])
+    for mode, says in (("600", ["/dev/fuse", "run as root"]), ("666", ["run as root", "epcd run"])):
+        refused(says=says, prefix=["unshare", "-m", "sh", "-c",
+                                   f"{OWN_DEV} && chmod {mode} /dev/fuse && {user}", "sh"])
 
 
 # --link-dev, in a /dev of the test's own.
-
-OWN_DEV = ("mount -t tmpfs none /dev && mknod /dev/null c 1 3 && mknod /dev/fuse c 10 229 && "
-           "chmod 666 /dev/null")
-
 
 def own_dev(script="true"):
     return ["unshare", "-m", "sh", "-c", f"{OWN_DEV} && {script} && {PRIVATE}", "sh"]

@@ -96,23 +96,53 @@ def test_system_reset(full, parked_vm):
     assert refused_inside(full, parked_vm) == []
 
 
-def test_signals_do_not_refuse(full, cgroup, client):
+# Reading ahead is not interrupted by signals, the READ of one page by a fault itself is.
+ADVICE = ["hugepage", "random"]
+
+
+@pytest.mark.parametrize("advice", ADVICE)
+@pytest.mark.parametrize("way", ["write", "populate"])
+def test_signals_do_not_refuse(full, cgroup, client, advice, way):
     """Goal: a signal is no refusal. Method: a client with an alarm every 2 ms whose fault waits."""
     group = cgroup("alarmed")
     alarmed = client(full, group)
     alarmed.map(0, NR_PAGES)
+    alarmed.do(f"{advice} 0")
     full.hold_unmaps(True)
     alarmed.do("alarms 2000")
-    alarmed.send(f"write 0 0 {NR_PAGES - 2} 7")
+    alarmed.send(f"{way} 0 0 {NR_PAGES - 2} 7" if way == "write" else f"{way} 0 0 {NR_PAGES - 2}")
     full.wait_parked(1)
     # Each alarm that comes now interrupts the READ; the test sends some itself, to be sure of one.
     for _ in range(100):
         alarmed.process.signal(signal.SIGALRM)
     full.hold_unmaps(False)
-    assert alarmed.receive() == "wrote 0"
+    answer = alarmed.receive()
     alarmed.do("alarms 0")
+    if way == "populate" and answer.startswith("error 4 "):  # the kernel's own: a signal came
+        alarmed.do(f"populate 0 0 {NR_PAGES - 2}", "populated 0")
+    else:
+        assert answer == ("wrote 0" if way == "write" else "populated 0")
+    alarmed.do(f"write 0 0 {NR_PAGES - 2} 7")
     alarmed.do(f"verify 0 0 {NR_PAGES - 2} 7")
     nothing_refused(full, group)
+
+
+@pytest.mark.parametrize("advice", ADVICE)
+def test_sigkill_of_a_client(full, cgroup, client, advice):
+    """Goal: it ends at once. Method: SIGKILL while its fault waits and after an interrupt."""
+    victim = client(full, cgroup("victim"))
+    victim.map(0, NR_PAGES)
+    victim.do(f"{advice} 0")
+    victim.do("alarms 2000")
+    full.hold_unmaps(True)
+    victim.send(f"write 0 0 {NR_PAGES - 2} 7")
+    full.wait_parked(1)
+    for _ in range(100):
+        victim.process.signal(signal.SIGALRM)
+    assert full.status()["parked"] == 1
+    assert victim.process.kill() == -signal.SIGKILL
+    full.wait_parked(0)
+    full.hold_unmaps(False)
 
 
 def test_sigkill_of_a_client_with_many_threads(full, cgroup, client):

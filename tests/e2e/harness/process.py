@@ -79,10 +79,12 @@ class Process:
 
     def __init__(self, args, cgroup=None, merged=False, cwd=None, env=None):
         self.args = [str(arg) for arg in args]
+        # Who runs the tests may have signals ignored (nohup, a shell's &): that would be inherited.
+        args = ["/usr/bin/env", "--default-signal", *self.args]
         if cgroup is not None:
             # The shell is in the cgroup before the program is there at all.
             args = ["/bin/sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"',
-                    cgroup.path, *self.args]
+                    cgroup.path, *args]
         self._popen = subprocess.Popen(
             [str(arg) for arg in args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merged else subprocess.PIPE, cwd=cwd, env=env,

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +60,31 @@ void ctl_error_file(const struct ctl *ctl, const char *name, int error)
 		break;
 	}
 	free(run_dir);
+}
+
+/* Whoever waits for an answer of a daemon that stands gets no signal handled: so another thread. */
+static void *watch_main(void *argument)
+{
+	const struct ctl *ctl = argument;
+	char *run_dir = text_escape_string_new(ctl->run_dir);
+	const char *dir = run_dir ? run_dir : "?";
+
+	poll(NULL, 0, CTL_WAIT_MS);
+	ctl_error("the epcd of %s has not answered for %d s; if its process is stopped, let it go "
+		  "on "
+		  "(kill -CONT); if it hangs, its VMs are lost: kill -KILL, `umount -l %s`, and "
+		  "start epcd again",
+		  dir, CTL_WAIT_MS / 1000, dir);
+	_exit(CTL_EXIT_PROBLEM);
+}
+
+void ctl_watch(const struct ctl *ctl)
+{
+	pthread_t thread;
+
+	/* Without it all is well as long as the daemon answers. */
+	if (pthread_create(&thread, NULL, watch_main, (void *)(uintptr_t)ctl) == 0)
+		pthread_detach(thread);
 }
 
 int ctl_file_open(const struct ctl *ctl, const char *name)

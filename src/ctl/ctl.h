@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CTL_WAIT_MS 10000 /* a daemon on a busy machine answers in far less */
+
 enum ctl_exit {
 	CTL_EXIT_OK = 0,
 	CTL_EXIT_PROBLEM = 1, /* doctor found one, or the daemon is not there */
@@ -27,6 +29,7 @@ struct ctl_verb {
 	const char *name;
 	const char *help;
 	int (*run)(const struct ctl *ctl);
+	bool follows; /* waits for what will happen: as long as it likes */
 };
 
 /* verb_*.c */
@@ -40,6 +43,9 @@ void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Says on stderr what it means that a file of the run directory gave this (positive) errno. */
 void ctl_error_file(const struct ctl *ctl, const char *name, int error);
+
+/* From now on, when that takes CTL_WAIT_MS, says that the daemon does not answer and ends. */
+void ctl_watch(const struct ctl *ctl);
 
 /* Opens RUN_DIR/name for reading: a descriptor, or -errno. */
 int ctl_file_open(const struct ctl *ctl, const char *name);

@@ -102,7 +102,10 @@ void doctor_check_reports(struct doctor *doctor)
 	size_t i;
 
 	json_array_foreach(json_object_get(doctor->status, "warnings"), i, warning)
-		doctor_add(doctor, "reports", DOCTOR_WARNING, "see epcd(1)", "epcd says: %s",
+		doctor_add(doctor, "reports", DOCTOR_WARNING,
+			   "if no finding above says more: start epcd as root, with cgroup v2 "
+			   "mounted",
+			   "epcd says: %s",
 			   json_is_string(warning) ? json_string_value(warning) : "?");
 	if (!nr_refusals)
 		return;

@@ -171,7 +171,7 @@ void doctor_check_permissions(struct doctor *doctor)
 	if (!doctor->status || stat(path, &node))
 		return;
 	group = getgrgid(node.st_gid);
-	name = group ? group->gr_name : "?";
+	name = group ? group->gr_name : "that has no name here";
 	if ((node.st_mode & 0006) == 0006)
 		doctor_add(doctor, "permissions", DOCTOR_OK, NULL, "every user may use EPC");
 	else if (node.st_gid == 0 || (node.st_mode & 0060) != 0060)
@@ -182,6 +182,6 @@ void doctor_check_permissions(struct doctor *doctor)
 			   node.st_gid, name, (unsigned int)(node.st_mode & 07777));
 	else
 		doctor_add(doctor, "permissions", DOCTOR_OK, NULL,
-			   "user %u and group %s may use EPC: mode %04o", node.st_uid, name,
-			   (unsigned int)(node.st_mode & 07777));
+			   "only user %u and group %u (%s) may use EPC: mode %04o", node.st_uid,
+			   node.st_gid, name, (unsigned int)(node.st_mode & 07777));
 }

@@ -11,10 +11,12 @@
 #define DEFAULT_RUN_DIR "/run/epcd"
 
 static const struct ctl_verb verbs[] = {
-	{ "status", "what the EPC and the daemon are doing", verb_status },
-	{ "ls", "every section of virtual EPC in use, and who was refused why", verb_ls },
-	{ "events", "follow what happens: starts, refusals, resets, ends, limits", verb_events },
-	{ "doctor", "look for what keeps VMs from getting EPC, and say what helps", verb_doctor },
+	{ "status", "what the EPC and the daemon are doing", verb_status, false },
+	{ "ls", "every section of virtual EPC in use, and who was refused why", verb_ls, false },
+	{ "events", "follow what happens: starts, refusals, resets, ends, limits", verb_events,
+	  true },
+	{ "doctor", "look for what keeps VMs from getting EPC, and say what helps", verb_doctor,
+	  false },
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -111,5 +113,7 @@ int main(int argc, char **argv)
 		return usage("no such verb: ", argv[optind]);
 	if (optind + 1 < argc)
 		return usage("one word too many: ", argv[optind + 1]);
+	if (!verb->follows)
+		ctl_watch(&ctl);
 	return verb->run(&ctl);
 }

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 
 import pytest
 
@@ -91,6 +92,20 @@ def test_dead_mount(epcd, ctl, verb):
         assert f"umount -l {daemon.run_dir}" in said
     finally:
         mount_end(daemon.run_dir)
+
+
+@pytest.mark.parametrize("verb", ["status", "doctor"])
+def test_stopped_daemon(epcd, ctl, verb):
+    """Goal: who does not answer is named, and waited for no longer. Method: SIGSTOP the daemon."""
+    daemon = epcd("--epc", "1M@0")
+    daemon.process.signal(signal.SIGSTOP)
+    try:
+        said = ctl(verb, run_dir=daemon.run_dir, code=1).stderr.lines()
+    finally:
+        daemon.process.signal(signal.SIGCONT)
+    assert len(said) == 1
+    assert f"the epcd of {daemon.run_dir} has not answered" in said[0]
+    assert "kill -CONT" in said[0]
 
 
 def test_run_dir_from_environment(epcd, ctl):

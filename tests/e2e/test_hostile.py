@@ -114,7 +114,10 @@ def test_a_log_that_nobody_reads(world):
     os.mkfifo(log)
     daemon = world.run(["/bin/sh", "-c", 'exec "$@" 2<>log', "sh",
                         world.build / "src/front/epcd", "--run-dir", run_dir])
-    eventually((run_dir / "version").exists)
+    # Its own first line must have gone through: the daemon's main thread may wait.
+    reader, said = os.open(log, os.O_RDONLY), b""
+    while b"ready" not in said:
+        said += os.read(reader, PAGE)
     filler = os.open(log, os.O_WRONLY | os.O_NONBLOCK)
     with pytest.raises(BlockingIOError):
         while True:
@@ -127,6 +130,7 @@ def test_a_log_that_nobody_reads(world):
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     os.close(filler)
+    os.close(reader)
 
 
 # Calls that the node is not made for.

@@ -117,7 +117,8 @@ static int lock_take(struct mount_point *point)
 	int size;
 
 	for (unsigned int i = 0; i < NR_LOCK_TRIES; i++) {
-		int fd = open(point->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		/* Whoever could read it could lock it, and keep every daemon out. */
+		int fd = open(point->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 		if (fd < 0) {
 			int error = errno;

@@ -64,7 +64,9 @@ def test_closed_standard_files(world, closed):
                         world.build / "src/front/epcd", "--run-dir", run_dir])
     eventually((run_dir / "version").exists)
     assert os.readlink(f"/proc/{daemon.pid}/fd/2") == "/dev/null"
-    assert run_dir.with_name("run.lock").read_text() == f"{daemon.pid}\n"
+    lock = run_dir.with_name("run.lock")
+    assert lock.read_text() == f"{daemon.pid}\n"
+    assert lock.stat().st_mode & 0o777 == 0o600, "others could lock it"
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
 

@@ -17,19 +17,25 @@ struct refusal {
 	char *line;	      /* without its newline */
 };
 
+/*
+ * An entry is queued, then its line is written into the book, by the thread or by a reader who
+ * must not miss it, at last its sentence is logged, by the thread alone: stderr may be a pipe that
+ * nobody empties.
+ */
 struct journal {
 	pthread_mutex_t queue_lock;
 	pthread_cond_t wake;
 	struct journal_entry *queue; /* a ring of JOURNAL_NR_QUEUED */
 	unsigned int first, nr_queued;
-	uint64_t nr_dropped; /* since the last entry that was queued */
+	unsigned int nr_written; /* the first of the queue: only to be logged */
+	uint64_t nr_dropped;	 /* since the last entry that was queued */
 	bool stops;
 
 	pthread_t thread;
 	bool is_started;
-	uint64_t seq; /* the thread's */
 
-	pthread_mutex_t refusal_lock;
+	pthread_mutex_t write_lock; /* taken before queue_lock and the book's */
+	uint64_t seq;
 	struct refusal refusals[JOURNAL_NR_REFUSALS];
 	unsigned int next_refusal;
 
@@ -54,7 +60,7 @@ int journal_new(struct journal **result)
 	}
 	pthread_mutex_init(&journal->queue_lock, NULL);
 	pthread_cond_init(&journal->wake, NULL);
-	pthread_mutex_init(&journal->refusal_lock, NULL);
+	pthread_mutex_init(&journal->write_lock, NULL);
 	journal_book_init(&journal->book);
 	*result = journal;
 	return 0;
@@ -68,26 +74,42 @@ static void entry_fini(struct journal_entry *entry)
 
 /* ---- into the queue ---- */
 
+/* With queue_lock, and room. */
+static void queue_push(struct journal *journal, const struct journal_entry *entry)
+{
+	journal->queue[(journal->first + journal->nr_queued) % JOURNAL_NR_QUEUED] = *entry;
+	if (journal->nr_queued++ == 0)
+		pthread_cond_signal(&journal->wake);
+}
+
+/* Those that were dropped become an entry. With queue_lock, and room. */
+static void queue_push_lost(struct journal *journal)
+{
+	struct journal_entry lost = { .kind = JOURNAL_LOST };
+
+	lost.record.nr_pages = journal->nr_dropped;
+	clock_gettime(CLOCK_REALTIME, &lost.time);
+	queue_push(journal, &lost);
+	journal->nr_dropped = 0;
+}
+
 /* Takes the entry's strings, in any case. */
 static void queue_add(struct journal *journal, struct journal_entry *entry)
 {
-	unsigned int slot;
+	bool has_room;
 
 	clock_gettime(CLOCK_REALTIME, &entry->time);
 	pthread_mutex_lock(&journal->queue_lock);
-	if (journal->nr_queued == JOURNAL_NR_QUEUED) {
+	has_room = journal->nr_queued + (journal->nr_dropped != 0) < JOURNAL_NR_QUEUED;
+	if (has_room && journal->nr_dropped)
+		queue_push_lost(journal);
+	if (has_room)
+		queue_push(journal, entry);
+	else
 		journal->nr_dropped++;
-		pthread_mutex_unlock(&journal->queue_lock);
-		entry_fini(entry);
-		return;
-	}
-	entry->nr_lost_before = journal->nr_dropped;
-	journal->nr_dropped = 0;
-	slot = (journal->first + journal->nr_queued) % JOURNAL_NR_QUEUED;
-	journal->queue[slot] = *entry;
-	if (journal->nr_queued++ == 0)
-		pthread_cond_signal(&journal->wake);
 	pthread_mutex_unlock(&journal->queue_lock);
+	if (!has_room)
+		entry_fini(entry);
 }
 
 static char *cgroup_text(const struct mirror_cgroup *cgroup)
@@ -130,45 +152,13 @@ void journal_add_limit(struct journal *journal, const char *cgroup_path, uint64_
 	queue_add(journal, &entry);
 }
 
-/* ---- out of the queue ---- */
-
-static struct journal_entry lost(uint64_t nr_records)
-{
-	struct journal_entry entry = { .kind = JOURNAL_LOST };
-
-	entry.record.nr_pages = nr_records;
-	clock_gettime(CLOCK_REALTIME, &entry.time);
-	return entry;
-}
-
-/* Waits for the next entry, which the caller then owns; false: the end. */
-static bool queue_take(struct journal *journal, struct journal_entry *entry)
-{
-	bool has_entry = true;
-
-	pthread_mutex_lock(&journal->queue_lock);
-	while (!journal->nr_queued && !journal->nr_dropped && !journal->stops)
-		pthread_cond_wait(&journal->wake, &journal->queue_lock);
-	if (journal->nr_queued) {
-		*entry = journal->queue[journal->first];
-		journal->first = (journal->first + 1) % JOURNAL_NR_QUEUED;
-		journal->nr_queued--;
-	} else if (journal->nr_dropped) { /* and none came after them */
-		*entry = lost(journal->nr_dropped);
-		journal->nr_dropped = 0;
-	} else {
-		has_entry = false;
-	}
-	pthread_mutex_unlock(&journal->queue_lock);
-	return has_entry;
-}
+/* ---- into the book; with write_lock ---- */
 
 static void keep_refusal(struct journal *journal, uint64_t instance_id, const char *line)
 {
 	char *copy = strndup(line, strcspn(line, "\n"));
 	unsigned int slot;
 
-	pthread_mutex_lock(&journal->refusal_lock);
 	for (slot = 0; slot < JOURNAL_NR_REFUSALS; slot++)
 		if (journal->refusals[slot].instance_id == instance_id)
 			break;
@@ -178,8 +168,50 @@ static void keep_refusal(struct journal *journal, uint64_t instance_id, const ch
 	}
 	free(journal->refusals[slot].line);
 	journal->refusals[slot] = (struct refusal){ instance_id, copy };
-	pthread_mutex_unlock(&journal->refusal_lock);
 }
+
+static void line_write(struct journal *journal, const struct journal_entry *entry)
+{
+	char *line = journal_line(entry, ++journal->seq);
+
+	if (!line)
+		return;
+	if (entry->kind == JOURNAL_RECORD && entry->record.kind == EPC_RECORD_REFUSED)
+		keep_refusal(journal, entry->record.instance_id, line);
+	journal_book_add(&journal->book, line);
+}
+
+/* The next entry without a line, which stays in the queue; nr_done are written before. */
+static const struct journal_entry *queue_next(struct journal *journal, unsigned int nr_done)
+{
+	const struct journal_entry *entry = NULL;
+
+	pthread_mutex_lock(&journal->queue_lock);
+	journal->nr_written += nr_done;
+	if (journal->nr_written < journal->nr_queued)
+		entry = &journal->queue[(journal->first + journal->nr_written) % JOURNAL_NR_QUEUED];
+	pthread_mutex_unlock(&journal->queue_lock);
+	return entry;
+}
+
+static void lines_write(struct journal *journal)
+{
+	const struct journal_entry *entry = queue_next(journal, 0);
+
+	for (unsigned int i = 0; entry && i < JOURNAL_NR_QUEUED; i++) {
+		line_write(journal, entry);
+		entry = queue_next(journal, 1);
+	}
+}
+
+void journal_catch_up(struct journal *journal)
+{
+	pthread_mutex_lock(&journal->write_lock);
+	lines_write(journal);
+	pthread_mutex_unlock(&journal->write_lock);
+}
+
+/* ---- into the log ---- */
 
 static enum log_level level_of(const struct journal_entry *entry)
 {
@@ -191,33 +223,49 @@ static enum log_level level_of(const struct journal_entry *entry)
 	return LOG_LEVEL_INFO;
 }
 
-/* Readers first: stderr may be a pipe that nobody empties. */
-static void entry_write(struct journal *journal, const struct journal_entry *entry)
+/* Waits until something is queued; false: the end. */
+static bool queue_wait(struct journal *journal)
 {
-	char *sentence = journal_sentence(entry);
-	char *line = journal_line(entry, ++journal->seq);
+	bool has_entry;
 
-	if (line && entry->kind == JOURNAL_RECORD && entry->record.kind == EPC_RECORD_REFUSED)
-		keep_refusal(journal, entry->record.instance_id, line);
-	if (line)
-		journal_book_add(&journal->book, line);
-	if (sentence)
-		log_write(level_of(entry), "%s", sentence);
-	free(sentence);
+	pthread_mutex_lock(&journal->queue_lock);
+	while (!journal->nr_queued && !journal->nr_dropped && !journal->stops)
+		pthread_cond_wait(&journal->wake, &journal->queue_lock);
+	if (!journal->nr_queued && journal->nr_dropped) /* and none came after them */
+		queue_push_lost(journal);
+	has_entry = journal->nr_queued != 0;
+	pthread_mutex_unlock(&journal->queue_lock);
+	return has_entry;
+}
+
+/* Takes the first entry, whose line is written; the caller owns its strings then. */
+static struct journal_entry queue_take(struct journal *journal)
+{
+	struct journal_entry entry;
+
+	pthread_mutex_lock(&journal->queue_lock);
+	entry = journal->queue[journal->first];
+	journal->first = (journal->first + 1) % JOURNAL_NR_QUEUED;
+	journal->nr_queued--;
+	journal->nr_written--;
+	pthread_mutex_unlock(&journal->queue_lock);
+	return entry;
 }
 
 static void *journal_thread(void *argument)
 {
 	struct journal *journal = argument;
-	struct journal_entry entry;
 
-	while (queue_take(journal, &entry)) {
-		if (entry.nr_lost_before) {
-			struct journal_entry before = lost(entry.nr_lost_before);
+	while (queue_wait(journal)) {
+		struct journal_entry entry;
+		char *sentence;
 
-			entry_write(journal, &before);
-		}
-		entry_write(journal, &entry);
+		journal_catch_up(journal);
+		entry = queue_take(journal);
+		sentence = journal_sentence(&entry);
+		if (sentence)
+			log_write(level_of(&entry), "%s", sentence);
+		free(sentence);
 		entry_fini(&entry);
 	}
 	return NULL;
@@ -259,7 +307,7 @@ void journal_free(struct journal *journal)
 	for (unsigned int i = 0; i < JOURNAL_NR_REFUSALS; i++)
 		free(journal->refusals[i].line);
 	journal_book_fini(&journal->book);
-	pthread_mutex_destroy(&journal->refusal_lock);
+	pthread_mutex_destroy(&journal->write_lock);
 	pthread_cond_destroy(&journal->wake);
 	pthread_mutex_destroy(&journal->queue_lock);
 	free(journal->queue);
@@ -272,15 +320,17 @@ char *journal_last_refusal(struct journal *journal, uint64_t instance_id)
 {
 	char *line = NULL;
 
-	pthread_mutex_lock(&journal->refusal_lock);
-	for (unsigned int i = 0; i < JOURNAL_NR_REFUSALS; i++)
+	pthread_mutex_lock(&journal->write_lock);
+	lines_write(journal);
+	for (unsigned int i = 0; i < JOURNAL_NR_REFUSALS && !line; i++)
 		if (journal->refusals[i].instance_id == instance_id && journal->refusals[i].line)
 			line = strdup(journal->refusals[i].line);
-	pthread_mutex_unlock(&journal->refusal_lock);
+	pthread_mutex_unlock(&journal->write_lock);
 	return line;
 }
 
 char *journal_history(struct journal *journal, size_t *size)
 {
+	journal_catch_up(journal);
 	return journal_book_history(&journal->book, size);
 }

@@ -2,7 +2,8 @@
 /*
  * The journal: what the core records becomes a sentence in the log, a JSON line for `events` and
  * an entry of `history`. Records arrive under the engine's lock and are only queued there; the
- * journal's own thread formats them.
+ * journal's own thread formats them, or a reader does, who sees every record that came before his
+ * read. Only the thread writes to the log.
  *
  * In JSON, too, the names of cgroups and commands are escaped for showing (base/text.h): what a
  * reader prints cannot hurt him, and a name is the same text in the log and in the record.
@@ -23,7 +24,10 @@
 
 struct journal;
 
-/* journal_stop() writes what is queued and answers all readers; they read the end from then on. */
+/*
+ * journal_start() starts the thread. journal_stop() writes what is queued and answers all readers;
+ * they read the end from then on. Errors: -ENOMEM, -EAGAIN (no thread).
+ */
 int journal_new(struct journal **journal);
 int journal_start(struct journal *journal);
 void journal_stop(struct journal *journal);
@@ -39,7 +43,10 @@ void journal_add(struct journal *journal, const struct epc_record *record);
 void journal_add_limit(struct journal *journal, const char *cgroup_path, uint64_t old_max_bytes,
 		       uint64_t max_bytes, uint64_t usage_bytes);
 
-/* The last refusal of an instance as its JSON record, a new string, or NULL. */
+/*
+ * The last refusal of an instance as its JSON record without a newline, a new string that the
+ * caller frees; NULL: none, older than those of JOURNAL_NR_REFUSALS other instances, or no memory.
+ */
 char *journal_last_refusal(struct journal *journal, uint64_t instance_id);
 
 /* All of history as JSON lines, a new string (caller frees), *size its length; NULL: no memory. */

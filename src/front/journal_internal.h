@@ -23,8 +23,7 @@ struct journal_entry {
 	enum journal_kind kind;
 	struct epc_record record; /* its cookies are not valid any more */
 	uint64_t old_max_bytes;
-	uint64_t nr_lost_before; /* records that were dropped just before this one came */
-	struct timespec time;	 /* of day */
+	struct timespec time; /* of day */
 	int pid;
 	char command[64]; /* escaped, as what follows */
 	char *cgroup;	  /* who pays: of the task, else of the opener; NULL: no memory for it */
@@ -77,5 +76,8 @@ void journal_book_add(struct journal_book *book, char *line);
 void journal_book_close(struct journal_book *book);
 char *journal_book_history(struct journal_book *book, size_t *size);
 struct journal_book *journal_book_of(struct journal *journal);
+
+/* journal.c: before a reader looks: writes the lines of all records that came before the call. */
+void journal_catch_up(struct journal *journal);
 
 #endif

@@ -248,6 +248,7 @@ void journal_stream_open(struct journal *journal, fuse_req_t req, struct fuse_fi
 	struct journal_reader *reader = calloc(1, sizeof(*reader));
 	int error = reader ? 0 : ENOMEM;
 
+	journal_catch_up(journal);
 	pthread_mutex_lock(&book->lock);
 	if (!error && book->nr_readers >= JOURNAL_NR_READERS_MAX)
 		error = ENFILE;
@@ -332,6 +333,7 @@ void journal_stream_read(struct journal *journal, fuse_req_t req, size_t size,
 	wait->req = req;
 	wait->size = size;
 	wait->reader = (struct journal_reader *)(uintptr_t)file->fh;
+	journal_catch_up(journal);
 	if (wait_enlist(book, wait, !(file->flags & O_NONBLOCK))) {
 		wait_answer(wait);
 		return;

@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,20 +215,6 @@ static void add_limit(struct world *world, const char *path, uint64_t max_bytes)
 	journal_add_limit(world->daemon.journal, path, EPC_MAX_UNLIMITED, max_bytes, 0);
 }
 
-/* Until a record's number is in the history: the journal's thread has written it. */
-static void wait_for_lines(struct world *world, uint64_t nr_lines)
-{
-	struct journal_book *book = journal_book_of(world->daemon.journal);
-	uint64_t nr = 0;
-
-	while (nr < nr_lines) {
-		pthread_mutex_lock(&book->lock);
-		nr = book->nr_lines;
-		pthread_mutex_unlock(&book->lock);
-		sched_yield();
-	}
-}
-
 /* ---- texts ---- */
 
 static struct journal_entry refusal(const char *own, const char *refuser)
@@ -348,7 +333,6 @@ static void a_reader_gets_what_comes_after_it(void **state)
 	fuse_req_t req;
 
 	add_limit(world, "/before", 4096);
-	wait_for_lines(world, 1);
 	stream_open(world, &file, O_RDONLY);
 	req = stream_read(world, &file, READ_SIZE);
 	assert_int_equal(nr_replies(req), 0);
@@ -374,7 +358,6 @@ static void no_waiting_with_nonblock(void **state)
 	assert_int_equal(req->error, EAGAIN);
 	request_free(req);
 	add_limit(world, "/a", 1);
-	wait_for_lines(world, 1);
 	req = stream_read(world, &file, READ_SIZE);
 	assert_int_equal(req->error, 0);
 	assert_true(req->size > 0);
@@ -390,8 +373,6 @@ static void small_reads_lose_nothing(void **state)
 	char *history;
 
 	for (size_t size = 1; size < 400; size += size < 8 ? 1 : 61) {
-		struct journal_book *book = journal_book_of(world->daemon.journal);
-		uint64_t nr_before = book->nr_lines;
 		struct fuse_file_info file;
 		char text[2048] = "";
 		size_t text_size = 0;
@@ -399,7 +380,6 @@ static void small_reads_lose_nothing(void **state)
 		stream_open(world, &file, O_RDONLY | O_NONBLOCK);
 		add_limit(world, "/first", 1);
 		add_limit(world, "/second", 2);
-		wait_for_lines(world, nr_before + 2);
 		for (;;) {
 			fuse_req_t req = stream_read(world, &file, size);
 			int error = req->error;
@@ -421,6 +401,42 @@ static void small_reads_lose_nothing(void **state)
 	}
 }
 
+/* Nobody waits for the journal's thread: what was added before a read is in what is read. */
+static void a_reader_sees_what_was_before(void **state)
+{
+	struct world *world = *state;
+	struct fuse_file_info file;
+	fuse_req_t req;
+
+	for (unsigned int i = 0; i < NR_ROUNDS; i++) {
+		char seq[32], *history;
+		size_t size;
+
+		stream_open(world, &file, O_RDONLY | O_NONBLOCK);
+		add_limit(world, "/a", i);
+		snprintf(seq, sizeof(seq), "{\"seq\":%u,", 2 * i + 1);
+		req = stream_read(world, &file, READ_SIZE);
+		assert_int_equal(req->error, 0);
+		assert_int_equal(strncmp(req->bytes, seq, strlen(seq)), 0);
+		request_free(req);
+		stream_close(world, &file);
+
+		add_limit(world, "/b", i);
+		snprintf(seq, sizeof(seq), "{\"seq\":%u,", 2 * i + 2);
+		history = journal_history(world->daemon.journal, &size);
+		assert_non_null(strstr(history, seq));
+		free(history);
+	}
+	add_limit(world, "/before", 0);
+	stream_open(world, &file, O_RDONLY | O_NONBLOCK);
+	add_limit(world, "/after", 0);
+	req = stream_read(world, &file, READ_SIZE);
+	assert_null(strstr(req->bytes, "/before"));
+	assert_non_null(strstr(req->bytes, "/after"));
+	request_free(req);
+	stream_close(world, &file);
+}
+
 static void a_slow_reader_loses_the_oldest(void **state)
 {
 	struct world *world = *state;
@@ -428,10 +444,8 @@ static void a_slow_reader_loses_the_oldest(void **state)
 	fuse_req_t req;
 
 	stream_open(world, &file, O_RDONLY);
-	for (unsigned int i = 0; i < JOURNAL_NR_HISTORY + 5; i++) {
+	for (unsigned int i = 0; i < JOURNAL_NR_HISTORY + 5; i++)
 		add_limit(world, "/a", i);
-		wait_for_lines(world, i + 1);
-	}
 	req = stream_read(world, &file, 1u << 20);
 	assert_int_equal(strncmp(req->bytes, "{\"kind\":\"lost\",\"count\":5}\n{\"seq\":6,", 35),
 			 0);
@@ -449,10 +463,8 @@ static void history_is_bounded(void **state)
 	history = journal_history(world->daemon.journal, &size);
 	assert_int_equal(size, 0);
 	free(history);
-	for (unsigned int i = 0; i < JOURNAL_NR_HISTORY + 50; i++) {
+	for (unsigned int i = 0; i < JOURNAL_NR_HISTORY + 50; i++)
 		add_limit(world, "/a", i);
-		wait_for_lines(world, i + 1);
-	}
 	history = journal_history(world->daemon.journal, &size);
 	assert_int_equal(strncmp(history, "{\"seq\":51,", 10), 0);
 	for (size_t i = 0; i < size; i++)
@@ -560,7 +572,6 @@ static void the_last_refusal_is_kept(void **state)
 	refused(world, 8, &world->root);
 	world->own.is_removed = 1;
 	refused(world, 7, &world->own);
-	wait_for_lines(world, 3);
 	line = journal_last_refusal(world->daemon.journal, 7);
 	json = json_loads(line, 0, NULL);
 	assert_non_null(json);
@@ -571,10 +582,8 @@ static void the_last_refusal_is_kept(void **state)
 	line = journal_last_refusal(world->daemon.journal, 8);
 	assert_non_null(strstr(line, "\"limit\":\"capacity\""));
 	free(line);
-	for (unsigned int i = 0; i < JOURNAL_NR_REFUSALS; i++) {
+	for (unsigned int i = 0; i < JOURNAL_NR_REFUSALS; i++)
 		refused(world, 100 + i, &world->above);
-		wait_for_lines(world, 4 + i);
-	}
 	assert_null(journal_last_refusal(world->daemon.journal, 7));
 }
 
@@ -648,6 +657,7 @@ int main(void)
 		IN_WORLD(a_reader_gets_what_comes_after_it),
 		IN_WORLD(no_waiting_with_nonblock),
 		IN_WORLD(small_reads_lose_nothing),
+		IN_WORLD(a_reader_sees_what_was_before),
 		IN_WORLD(a_slow_reader_loses_the_oldest),
 		IN_WORLD(history_is_bounded),
 		IN_WORLD(an_interrupt_ends_a_parked_read),

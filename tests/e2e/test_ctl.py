@@ -99,6 +99,8 @@ def test_stopped_daemon(epcd, ctl, verb):
     """Goal: who does not answer is named, and waited for no longer. Method: SIGSTOP the daemon."""
     daemon = epcd("--epc", "1M@0")
     daemon.process.signal(signal.SIGSTOP)
+    # A thread that has not stopped yet may take a request, and who waits for that cannot be killed.
+    eventually(lambda: set(daemon.process.thread_states()) == {"T"}, what="all threads stopped")
     try:
         said = ctl(verb, run_dir=daemon.run_dir, code=1).stderr.lines()
     finally:

@@ -57,7 +57,7 @@ LIVES = {
     "ioctl": ([*SETUP, f"write 0 0 {NR_PAGES - 1} 3"], ["ioctl 0 0xa404 0", "touch 0 5 9"]),
     "reset": (SETUP, [f"write 0 0 {NR_PAGES - 1} 3", f"reset 0 0 {NR_PAGES // 2}"]),
 }
-NR_REPEATS = 60
+NR_REPEATS = 20
 MOMENT_MAX_S = 0.002
 
 

@@ -3,7 +3,6 @@
 #include "front/journal_internal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,13 +272,8 @@ static void *journal_thread(void *argument)
 
 int journal_start(struct journal *journal)
 {
-	sigset_t all, before;
-	int error;
+	int error = pthread_create(&journal->thread, NULL, journal_thread, journal);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&journal->thread, NULL, journal_thread, journal);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	journal->is_started = !error;
 	return -error;
 }

@@ -305,11 +305,6 @@ void mirror_set_max(struct mirror *mirror, struct mirror_cgroup *cgroup, uint64_
 	*usage_bytes = report.usage_bytes;
 }
 
-const char *mirror_mount(const struct mirror *mirror)
-{
-	return mirror->root_fd < 0 ? NULL : mirror->place.path;
-}
-
 void mirror_ask_proc(struct mirror *mirror, bool asks_proc)
 {
 	__atomic_store_n(&mirror->asks_proc, asks_proc, __ATOMIC_RELAXED);

@@ -83,6 +83,7 @@ struct mirror_cgroup *mirror_root(struct mirror *mirror);
 struct mirror_cgroup *mirror_of_path(struct mirror *mirror, const char *path);
 void mirror_put(struct mirror *mirror, struct mirror_cgroup *cgroup);
 
+/* Whether its directory is gone, as of the last sweep. Any thread, no lock. */
 bool mirror_is_removed(const struct mirror_cgroup *cgroup);
 
 /*
@@ -91,9 +92,6 @@ bool mirror_is_removed(const struct mirror_cgroup *cgroup);
  */
 void mirror_set_max(struct mirror *mirror, struct mirror_cgroup *cgroup, uint64_t max_bytes,
 		    uint64_t *old_max_bytes, uint64_t *usage_bytes);
-
-/* The mount's path on this machine, or NULL. */
-const char *mirror_mount(const struct mirror *mirror);
 
 /*
  * The real directory of a path, for the tree: opened (a new file descriptor), or looked at. Errors:

@@ -6,7 +6,6 @@
 #include "front/mirror_internal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,13 +121,8 @@ static void *sweep_thread(void *argument)
 
 int mirror_start(struct mirror *mirror)
 {
-	sigset_t all, before;
-	int error;
+	int error = pthread_create(&mirror->thread, NULL, sweep_thread, mirror);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&mirror->thread, NULL, sweep_thread, mirror);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	mirror->is_started = !error;
 	return -error;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The text of the misc controller's files, as the kernel's misc controller writes and reads it,
- * for the one resource sgx_epc. Pure functions; whose figures they are is tree.c's business.
+ * for the one resource sgx_epc. Pure functions; whose figures they are is tree_cgroup.c's business.
  */
 #ifndef EPCD_FRONT_MISC_H
 #define EPCD_FRONT_MISC_H
@@ -27,7 +27,10 @@ enum misc_file {
 /* "misc.max" and so on. */
 const char *misc_file_name(enum misc_file file);
 
-/* Writes the file's one line, newline and NUL included; value in bytes, or a count of events. */
+/*
+ * Writes the file's one line, newline and NUL included; value in bytes, or a count of events.
+ * Returns the line's size without the NUL.
+ */
 size_t misc_format(enum misc_file file, uint64_t value, char line[MISC_LINE_SIZE]);
 
 /*

@@ -76,7 +76,6 @@ struct tree_key {
 };
 void tree_reply_node(struct daemon *daemon, fuse_req_t req, const struct tree_key *key);
 uint64_t tree_ino_of_key(const char *key);
-int tree_attr(struct daemon *daemon, const struct tree_node *node, struct stat *attr);
 void tree_getattr(struct daemon *daemon, fuse_req_t req, struct node *node);
 void tree_node_free(struct daemon *daemon, struct node *node);
 
@@ -86,7 +85,8 @@ bool tree_dir_add(struct tree_dir *dir, const char *name, uint64_t ino, mode_t m
 		  off_t next_offset);
 void tree_dir_end(struct tree_dir *dir);
 
-/* tree_file.c */
+/* tree_file.c: operations of the text files. An open is on the tree's list until it is freed; NULL:
+ * no memory. */
 extern const struct node_ops tree_file_ops;
 struct tree_open *tree_open_new(struct daemon *daemon);
 void tree_open_free(struct daemon *daemon, struct tree_open *open);

@@ -29,7 +29,7 @@ uint64_t tree_ino_of_key(const char *key)
 	return (hash >> 1) | UINT64_C(1) << 62;
 }
 
-int tree_attr(struct daemon *daemon, const struct tree_node *node, struct stat *attr)
+static int tree_attr(struct daemon *daemon, const struct tree_node *node, struct stat *attr)
 {
 	*attr = (struct stat){
 		.st_ino = node->st_ino,

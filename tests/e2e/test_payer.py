@@ -47,6 +47,11 @@ class Pair:
         self.opener = world.run([*prefix, sys.executable, "-c", OPENER, node, socket], cgroup=opener)
         assert self.opener.stdout.wait_line("sent"), self.opener.describe()
 
+    def end_opener(self):
+        """By the end of its input: nsenter must outlive it, else nobody may wait for it in time."""
+        self.opener.stdin.close()
+        assert self.opener.wait() == 0, self.opener.describe()
+
     def touch(self, page):
         self.toucher.stdin.write(f"{page}\n".encode())
         self.toucher.stdin.flush()
@@ -66,7 +71,7 @@ def test_requester_pays_not_the_opener(world, epcd, cgroup):
     info, = daemon.instances()
     assert info["pid"] == pair.opener.pid and info["cgroup"] == opener.name
     # Whoever opened it may go: the instance is whose it is now.
-    pair.opener.kill()
+    pair.end_opener()
     assert pair.touch(5) is None
     assert pair.toucher.wait() == -signal.SIGBUS
     refused, = daemon.history("refused")
@@ -130,7 +135,7 @@ def test_requester_out_of_sight_pays_through_the_opener(world, enclosed, cgroup)
     assert misc(run_dir, toucher, "misc.current") == 0
     assert pair.touch(5) is None
     assert pair.toucher.wait() == -signal.SIGBUS
-    pair.opener.kill()
+    pair.end_opener()
     eventually(lambda: misc(run_dir, None, "misc.current") == 0)
     assert misc(run_dir, opener, "misc.current") == 0
 
@@ -147,5 +152,5 @@ def test_opener_out_of_sight_is_the_root_s(world, enclosed, cgroup):
     info = (run_dir / "instances" / name / "info").read_text()
     assert '"cgroup":"/"' in info.replace('": ', '":') and '"pid":0' in info.replace('": ', '":')
     pair.toucher.kill()
-    pair.opener.kill()
+    pair.end_opener()
     eventually(lambda: misc(run_dir, None, "misc.current") == 0)

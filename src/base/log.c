@@ -48,11 +48,11 @@ static size_t written_size(int result, size_t room)
 	return (size_t)result < room ? (size_t)result : room - 1;
 }
 
-bool log_is_writable(void)
+bool log_is_writable(int wait_ms)
 {
 	struct pollfd file = { .fd = STDERR_FILENO, .events = POLLOUT };
 
-	return poll(&file, 1, 0) == 1 && file.revents & POLLOUT;
+	return poll(&file, 1, wait_ms) == 1; /* an error is found out by writing */
 }
 
 void log_write(enum log_level level, const char *format, ...)

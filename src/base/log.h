@@ -30,8 +30,8 @@ void log_set_level(enum log_level level);
  */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Whether a line could be written now without waiting for whoever reads it. */
-bool log_is_writable(void);
+/* Whether a line can be written without waiting for whoever reads it; waits so long for that. */
+bool log_is_writable(int wait_ms);
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

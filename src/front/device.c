@@ -254,7 +254,7 @@ static void node_close(struct daemon *daemon, struct device_node *device_node)
 /* A worker that waits for the reader of the log would stop all clients. */
 static void second_open_log(struct daemon *daemon, pid_t tid)
 {
-	if (!log_is_writable() ||
+	if (!log_is_writable(0) ||
 	    atomic_fetch_add(&daemon->device->nr_second_opens, 1) >= NR_SECOND_OPENS_LOGGED)
 		return;
 	log_warning("a second open of one inode of sgx_vepc by task %d is refused: opens of a "

@@ -11,6 +11,8 @@
 #include "base/text.h"
 #include "front/daemon.h"
 
+#define LOG_WAIT_MS 100 /* then it is asked whether it is time to stop */
+
 struct refusal {
 	uint64_t instance_id; /* 0: a free slot */
 	char *line;	      /* without its newline */
@@ -251,6 +253,20 @@ static struct journal_entry queue_take(struct journal *journal)
 	return entry;
 }
 
+/* Waits until the log has room; at the end it does not, or a full pipe would hold the daemon. */
+static bool log_has_room(struct journal *journal)
+{
+	bool stops, has_room;
+
+	do {
+		pthread_mutex_lock(&journal->queue_lock);
+		stops = journal->stops;
+		pthread_mutex_unlock(&journal->queue_lock);
+		has_room = log_is_writable(stops ? 0 : LOG_WAIT_MS);
+	} while (!has_room && !stops);
+	return has_room;
+}
+
 static void *journal_thread(void *argument)
 {
 	struct journal *journal = argument;
@@ -262,7 +278,7 @@ static void *journal_thread(void *argument)
 		journal_catch_up(journal);
 		entry = queue_take(journal);
 		sentence = journal_sentence(&entry);
-		if (sentence)
+		if (sentence && log_has_room(journal))
 			log_write(level_of(&entry), "%s", sentence);
 		free(sentence);
 		entry_fini(&entry);

@@ -18,6 +18,7 @@ PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.05
 PROGRESS_S = 30
 KILL_ROUNDS = 200
+PREFIX = "epcd-check-"
 
 
 def become_reaper():
@@ -85,7 +86,8 @@ class Runner:
     def __init__(self, logs, slots, say):
         self.logs, self.slots, self.say = logs, slots, say
         self.running, self.done = [], []
-        self.tmp = tempfile.mkdtemp(prefix="epcd-check-")
+        self.remove_leftovers()
+        self.tmp = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
         os.chmod(self.tmp, 0o755)
         become_reaper()
 
@@ -224,6 +226,16 @@ class Runner:
                 return file.read().rpartition(")")[2].split()[0] in "ZX"
         except OSError:
             return True
+
+    @classmethod
+    def remove_leftovers(cls):
+        """Removes what a runner has left that was killed: its files, and mounts in them."""
+        folder = tempfile.gettempdir()
+        for name in os.listdir(folder):
+            pid = name.removeprefix(PREFIX).partition("-")[0]
+            if name.startswith(PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+                cls.unmount(os.path.join(folder, name))
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
 
     @staticmethod
     def unmount(folder):

@@ -6,10 +6,11 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import tempfile
 
 from . import results
-from .jobs import Job, Runner, descendants
+from .jobs import PREFIX, Job, Runner, descendants
 from .report import Report
 
 MARK = "PYTEST_CURRENT_TEST=test_x.py::test_hangs"
@@ -47,6 +48,11 @@ def of_mounts():
     job = run([Job("mounts", [["sh", "-c", "mkdir $TMPDIR/m && mount -t tmpfs none $TMPDIR/m"]])])["mounts"]
     yield "a mount is found", job.exit_code == 0 and "left a mount" in "\n".join(job.notes)
     yield "and unmounted", not os.path.exists(job.tmp)
+    left = os.path.join(tempfile.gettempdir(), f"{PREFIX}4194303-x")
+    os.makedirs(f"{left}/m", exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", f"{left}/m"], check=True)
+    run([])
+    yield "what a killed runner has left is removed", not os.path.exists(left)
 
 
 JUNIT = """<testsuites><testsuite>

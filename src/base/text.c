@@ -184,18 +184,3 @@ char *text_to_utf8_new(const void *bytes, size_t size)
 	out[written] = '\0';
 	return out;
 }
-
-bool text_is_utf8(const void *bytes, size_t size)
-{
-	const unsigned char *at = bytes;
-
-	while (size) {
-		size_t taken = utf8_first(at, size).size;
-
-		if (!taken)
-			return false;
-		at += taken;
-		size -= taken;
-	}
-	return true;
-}

@@ -36,7 +36,4 @@ char *text_show_new(const char *string);
  */
 char *text_to_utf8_new(const void *bytes, size_t size);
 
-/* Whether all of it is well-formed UTF-8 (no surrogates, nothing overlong, at most U+10FFFF). */
-bool text_is_utf8(const void *bytes, size_t size);
-
 #endif

@@ -57,11 +57,6 @@ int epc_cgroup_free(struct epc *epc, struct epc_cgroup *cgroup)
 	return 0;
 }
 
-void *epc_cgroup_cookie(const struct epc_cgroup *cgroup)
-{
-	return cgroup->cookie;
-}
-
 void epc_cgroup_set_cookie(struct epc_cgroup *cgroup, void *cookie)
 {
 	cgroup->cookie = cookie;

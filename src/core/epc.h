@@ -228,7 +228,6 @@ struct epc_cgroup *epc_cgroup_root(struct epc *epc);
 int epc_cgroup_new(struct epc *epc, struct epc_cgroup *parent, uint64_t id, void *cookie,
 		   struct epc_cgroup **cgroup);
 int epc_cgroup_free(struct epc *epc, struct epc_cgroup *cgroup);
-void *epc_cgroup_cookie(const struct epc_cgroup *cgroup);
 void epc_cgroup_set_cookie(struct epc_cgroup *cgroup, void *cookie);
 
 /*
@@ -258,7 +257,6 @@ struct epc_instance_report {
 	uint64_t nr_pages_with_bytes; /* that have bytes of their own in the daemon */
 	uint64_t end_index;	      /* one past the highest index ever had: the size touched */
 	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets;
-	struct epc_record last_refusal; /* time_ns 0: none */
 };
 
 struct epc_cgroup_report {

@@ -213,7 +213,6 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 	}
 	instance->nr_refusals++;
 	epc->nr_refusals++;
-	instance->last_refusal = record;
 	epc_record_add(epc, &record);
 }
 

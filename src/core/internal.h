@@ -118,7 +118,6 @@ struct epc_instance {
 	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets;
 	struct refusal refusals[NR_REFUSALS_KNOWN];
 	unsigned int next_refusal;
-	struct epc_record last_refusal;
 };
 
 struct epc_cgroup {

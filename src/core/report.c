@@ -47,7 +47,6 @@ void epc_instance_report(const struct epc_instance *instance, struct epc_instanc
 		.nr_clusters = instance->nr_clusters,
 		.nr_refusals = instance->nr_refusals,
 		.nr_resets = instance->nr_resets,
-		.last_refusal = instance->last_refusal,
 	};
 }
 

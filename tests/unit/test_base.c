@@ -133,8 +133,6 @@ static void text_escapes(void **state)
 
 		assert_string_equal(text, row->text);
 		assert_string_equal(utf8, row->utf8);
-		assert_true(text_is_utf8(text, strlen(text)));
-		assert_true(text_is_utf8(utf8, strlen(utf8)));
 		free(text);
 		free(utf8);
 	}
@@ -165,16 +163,6 @@ static void text_show_keeps_backslashes(void **state)
 	(void)state;
 	assert_string_equal(text, "a\\\\b\\n\\n\\x1b\\");
 	free(text);
-}
-
-static void text_is_utf8_table(void **state)
-{
-	(void)state;
-	assert_true(text_is_utf8("", 0));
-	assert_true(text_is_utf8("\xf4\x8f\xbf\xbf", 4));
-	assert_true(text_is_utf8("a\0b", 3));
-	assert_false(text_is_utf8("a\x80", 2));
-	assert_false(text_is_utf8("\xe2\x82\xac\xc3", 4));
 }
 
 /* Runs what writes to stderr with stderr in a pipe, gives back what came out. */
@@ -258,7 +246,6 @@ int main(void)
 		cmocka_unit_test(text_escapes),
 		cmocka_unit_test(text_escape_is_bounded),
 		cmocka_unit_test(text_show_keeps_backslashes),
-		cmocka_unit_test(text_is_utf8_table),
 		cmocka_unit_test(log_lines),
 		cmocka_unit_test(log_cuts),
 		cmocka_unit_test(log_level_names),

@@ -25,7 +25,9 @@ def of_jobs():
     """A hang in a session of its own, an orphan, a failed need, a second command after a failure."""
     jobs = run([
         Job("hangs", [["sh", "-c", f"{MARK} setsid sleep 1000 & wait"]], timeout_s=1),
-        Job("orphan", [["sh", "-c", f"{MARK} setsid sleep 1001 & exit 0"]]),
+        # It ends when the orphan is what it is to be.
+        Job("orphan", [["sh", "-c", f'{MARK} setsid sleep 1001 & '
+                        'until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done']]),
         Job("fails", [["false"], ["touch", "/nowhere/at/all"]]),
         Job("needs", [["true"]], needs=["fails"]),
         Job("closed", [["sh", "-c", "test ! -t 0 && cat && test -d $TMPDIR"]]),

@@ -7,17 +7,22 @@ from .source import Finding
 
 CORE_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "string.h", "errno.h", "limits.h"}
 
-# room: the rooms of src that it may include. tests/unit and tests/sim are not here: they may all.
+# room: the rooms of src that it may include, and epc, the public headers in include/. tests/unit,
+# tests/sim and tests/fuzz are not here: they may all.
 LAYERS = {
     "src/base": {"base"},
-    "src/core": {"core"},
-    "src/front": {"base", "core", "front"},
+    "src/sgx": {"sgx"},
+    "src/core": {"core", "sgx"},
+    "src/front": {"base", "core", "front", "epc"},
+    "src/sign": {"base", "sgx", "sign"},
+    "src/vepc": {"vepc", "epc"},
     "src/ctl": {"base", "ctl"},
-    "bench": {"core"},
-    "tests/client": set(),
+    "bench": {"core", "sgx"},
+    "tests/client": {"epc"},
+    "examples": {"epc"},
     "tests/guest": set(),
 }
-ROOMS_OF_SRC = ("base", "core", "front", "ctl")
+ROOMS_OF_SRC = ("base", "sgx", "core", "front", "ctl", "sign", "vepc")
 
 BANNED = {
     "sprintf": "use snprintf",
@@ -68,6 +73,8 @@ def layering(source):
             yield Finding(source.path, line, "layering", "do not include a .c file")
         elif kind == '"' and first == "core" and source.room != "src/core" and name != "core/epc.h":
             yield Finding(source.path, line, "layering", "only core/epc.h is the core's interface")
+        elif name == "sgx/internal.h" and source.room not in ("src/sgx", "tests/unit"):
+            yield Finding(source.path, line, "layering", "sgx/sgx.h is the processor's interface")
         elif kind == "<" and source.room == "src/core" and name not in CORE_HEADERS:
             yield Finding(source.path, line, "layering", f"the core may not need <{name}>: "
                           "let the caller bring what it gives")

@@ -147,7 +147,8 @@ processor_long_mode:
 
 /*
  * One stub of 16 bytes for each vector; the processor pushes an error code for some of them, the
- * stub pushes a zero for the others, so that C sees one frame: vector, error, rip, cs, rflags.
+ * stub pushes a zero for the others, so that C sees one frame, which is struct trap_frame; what C
+ * changes in it comes true at the end.
  */
 	.text
 	.globl	interrupt_stubs
@@ -168,21 +169,25 @@ interrupt_common:
 	pushq	%rax
 	pushq	%rcx
 	pushq	%rdx
+	pushq	%rbx
+	pushq	%rbp
 	pushq	%rsi
 	pushq	%rdi
 	pushq	%r8
 	pushq	%r9
 	pushq	%r10
 	pushq	%r11
-	leaq	72(%rsp), %rdi
+	movq	%rsp, %rdi
 	cld
-	call	interrupt_handle
+	call	trap_handle
 	popq	%r11
 	popq	%r10
 	popq	%r9
 	popq	%r8
 	popq	%rdi
 	popq	%rsi
+	popq	%rbp
+	popq	%rbx
 	popq	%rdx
 	popq	%rcx
 	popq	%rax

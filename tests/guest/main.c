@@ -11,14 +11,26 @@
  *   hammer N FIRST LAST SEED CPUS ROUNDS   "hammering", then hammered N FIRST ... | bad page ...
  *                                (CPUS processors write and verify the pages, ROUNDS times)
  *
+ * and, where somebody executes ENCLS for it (relay.h), with E the number of an enclave:
+ *
+ *   enclave E SN SP N FIRST COUNT   built E ... (SECS: page SP of section SN; see enclave.h)
+ *   remove E                        removed E
+ *   leaf INSTRUCTION RAX RBX RCX RDX   leaf RAX RBX zf Z cf C  (see leaf.h for what RAX can be)
+ *   poke ADDRESS A B C D            poked ADDRESS ...  (four words of 8 bytes)
+ *   peek ADDRESS                    peeked ADDRESS WORD
+ *
  * N is the number of a section, FIRST and LAST are pages of it, LAST included. Anything else is
  * answered with "error: ...". How pages are filled is pattern.c's.
  */
 #include "console.h"
+#include "enclave.h"
+#include "leaf.h"
 #include "pattern.h"
 #include "smp.h"
+#include "trap.h"
 
 #define NR_SECTIONS_MAX 8u
+#define NR_ENCLAVES_MAX 64u
 #define NR_WORDS_MAX 8u
 #define LINE_BYTES 128u
 #define MAPPED_BYTES (UINT64_C(64) << 30) /* boot.S maps so much */
@@ -26,6 +38,10 @@
 struct section {
 	uint64_t base;
 	uint64_t nr_pages;
+};
+
+struct enclave {
+	uint64_t secs, first, nr_pages; /* nr_pages 0: there is none of that number */
 };
 
 /* A command: its words, and the numbers that the words after the first are. */
@@ -44,6 +60,7 @@ struct verb {
 void guest_main(void);
 
 static struct section sections[NR_SECTIONS_MAX];
+static struct enclave enclaves[NR_ENCLAVES_MAX];
 
 static bool text_equals(const char *a, const char *b)
 {
@@ -289,10 +306,112 @@ static void hammer_run(const struct command *command)
 	answer_write("hammered", command);
 }
 
+static void failure_write(const struct enclave_failure *failure)
+{
+	console_write("error: ");
+	console_write(failure->leaf);
+	console_write(" of page ");
+	console_write_hex(failure->page);
+	console_write(" gave ");
+	console_write_hex(failure->result);
+	console_write("\n");
+}
+
+/* The enclave that the command names, or an answer and NULL. */
+static struct enclave *command_enclave(const struct command *command)
+{
+	if (command->numbers[1] < NR_ENCLAVES_MAX)
+		return &enclaves[command->numbers[1]];
+	error_write("no such enclave");
+	return NULL;
+}
+
+static bool is_in_section(uint64_t section, uint64_t first, uint64_t count)
+{
+	return section < NR_SECTIONS_MAX && first < sections[section].nr_pages && count &&
+	       count <= sections[section].nr_pages - first;
+}
+
+static void enclave_run(const struct command *command)
+{
+	const uint64_t *numbers = command->numbers;
+	struct enclave *enclave = command_enclave(command);
+	struct enclave_failure failure;
+
+	if (!enclave)
+		return;
+	if (!is_in_section(numbers[2], numbers[3], 1) ||
+	    !is_in_section(numbers[4], numbers[5], numbers[6])) {
+		error_write("no such pages, or not mapped");
+		return;
+	}
+	enclave->secs = sections[numbers[2]].base + numbers[3] * PAGE_BYTES;
+	enclave->first = sections[numbers[4]].base + numbers[5] * PAGE_BYTES;
+	enclave->nr_pages = numbers[6];
+	if (enclave_build(enclave->secs, enclave->first, enclave->nr_pages, &failure))
+		answer_write("built", command);
+	else
+		failure_write(&failure);
+}
+
+static void remove_run(const struct command *command)
+{
+	struct enclave *enclave = command_enclave(command);
+	struct enclave_failure failure;
+
+	if (!enclave)
+		return;
+	if (!enclave->nr_pages) {
+		error_write("no such enclave");
+		return;
+	}
+	if (!enclave_remove(enclave->secs, enclave->first, enclave->nr_pages, &failure)) {
+		failure_write(&failure);
+		return;
+	}
+	enclave->nr_pages = 0;
+	answer_write("removed", command);
+}
+
+static void leaf_run(const struct command *command)
+{
+	struct leaf_registers registers = { .rax = command->numbers[2],
+					    .rbx = command->numbers[3],
+					    .rcx = command->numbers[4],
+					    .rdx = command->numbers[5] };
+
+	leaf_execute(command->numbers[1] ? LEAF_ENCLU : LEAF_ENCLS, &registers);
+	console_write("leaf ");
+	console_write_hex(registers.rax);
+	console_write(" ");
+	console_write_hex(registers.rbx);
+	console_write(registers.is_zero ? " zf 1" : " zf 0");
+	console_write(registers.is_carry ? " cf 1\n" : " cf 0\n");
+}
+
+static void poke_run(const struct command *command)
+{
+	volatile uint64_t *words = (volatile uint64_t *)command->numbers[1];
+
+	for (size_t i = 0; i < 4; i++)
+		words[i] = command->numbers[2 + i];
+	answer_write("poked", command);
+}
+
+static void peek_run(const struct command *command)
+{
+	console_write("peeked ");
+	console_write_hex(command->numbers[1]);
+	console_write(" ");
+	console_write_hex(*(volatile uint64_t *)command->numbers[1]);
+	console_write("\n");
+}
+
 static const struct verb verbs[] = {
-	{ "hello", 1, hello_run },   { "map", 4, map_run },   { "write", 5, write_run },
-	{ "verify", 5, verify_run }, { "zero", 4, zero_run }, { "touch", 4, touch_run },
-	{ "hammer", 7, hammer_run },
+	{ "hello", 1, hello_run },   { "map", 4, map_run },	    { "write", 5, write_run },
+	{ "verify", 5, verify_run }, { "zero", 4, zero_run },	    { "touch", 4, touch_run },
+	{ "hammer", 7, hammer_run }, { "enclave", 7, enclave_run }, { "remove", 2, remove_run },
+	{ "leaf", 6, leaf_run },     { "poke", 6, poke_run },	    { "peek", 2, peek_run },
 };
 
 static void command_run(struct command *command)
@@ -325,6 +444,7 @@ void guest_main(void)
 	char line[LINE_BYTES];
 	struct command command;
 
+	trap_init();
 	console_init();
 	console_write("guest: ready\n");
 	for (;;) {

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Debian's QEMU with tests/guest in it: started, commanded by serial line and by QMP."""
+"""Debian's QEMU with tests/guest in it: started, commanded by serial line and by QMP.
+
+With enclaves=True somebody executes ENCLS for the guest: tests/client/relay, at its second port.
+"""
 import json
 import os
 import socket
+import struct
 import time
 from pathlib import Path
 
@@ -123,10 +127,11 @@ class Vm:
     prefix: the command that QEMU is an argument of, which puts /dev/sgx_vepc in its place. If it
     does not end as exec, pid is not QEMU's.
     launch() starts QEMU; boot() waits until the guest is ready and tells it where its EPC is.
+    bases: the guest physical address of each section, from boot() on.
     """
 
     def __init__(self, build, prefix, sections, directory, cgroup=None, prealloc=False, smp=1,
-                 numa=False, options=()):
+                 numa=False, enclaves=False, options=()):
         self.build = build
         self.prefix = prefix
         self.sections = sections
@@ -135,10 +140,14 @@ class Vm:
         self.prealloc = prealloc
         self.smp = smp
         self.numa = numa
+        self.enclaves = enclaves
         self.options = options
         self.process = None
+        self.relay = None
+        self.bases = []
         self._serial = Line(directory / "serial")
         self._monitor = Line(directory / "qmp")
+        self._relay_path = directory / "relay"
         self.qmp = Qmp(self._monitor)
 
     def _arguments(self):
@@ -154,10 +163,14 @@ class Vm:
                 arguments += ["-object", f"memory-backend-ram,id=r{node},size=64M",
                               "-numa", f"node,nodeid={node},memdev=r{node},cpus={node}"]
         ram = 64 * len({node for _, node in self.sections}) if self.numa else 128
+        # QEMU listens there: the relay is started when the guest's addresses are known.
+        relay = (["-chardev", f"socket,id=relay,path={self._relay_path},server=on,wait=off",
+                  "-serial", "chardev:relay"] if self.enclaves else [])
         return ["-accel", "tcg", "-nodefaults", "-display", "none", "-m", f"{ram}",
                 "-smp", f"{self.smp}", *arguments, "-M", machine,
                 "-kernel", self.build / "tests/guest/guest.elf",
                 "-chardev", f"socket,id=serial,path={self._serial.path}", "-serial", "chardev:serial",
+                *relay,
                 "-chardev", f"socket,id=qmp,path={self._monitor.path}",
                 "-mon", "chardev=qmp,mode=control", *self.options]
 
@@ -175,7 +188,18 @@ class Vm:
         except Ended:
             raise Ended(f"QEMU ended with {self.process.wait()}: "
                         f"{self.process.stderr.text()}") from None
+        if self.enclaves:
+            self._relay_start(timeout)
         return self
+
+    def _relay_start(self, timeout):
+        places = [word for base, (size, _) in zip(self.bases, self.sections)
+                  for word in (base, size)]
+        # In QEMU's cgroup: pages that a leaf makes are charged there.
+        self.relay = Process([self.build / "tests/client/relay", self.pid, self._relay_path,
+                              *places], cgroup=self.cgroup, cwd=self.directory)
+        if self.relay.stdout.wait_line("relay: ready", timeout) is None:
+            raise Ended(f"the relay ended with {self.relay.wait()}: {self.relay.stderr.text()}")
 
     def wait_guest(self, timeout=TIMEOUT_S):
         """Waits for the guest's first line and tells it its sections."""
@@ -185,6 +209,7 @@ class Vm:
                    if device["type"] == "sgx-epc"]
         devices.sort(key=lambda device: device["memaddr"])
         assert [device["size"] for device in devices] == [size for size, _ in self.sections]
+        self.bases = [device["memaddr"] for device in devices]
         for index, device in enumerate(devices):
             answer = self.command(f"map {index} {device['memaddr']} {device['size']}")
             assert answer.startswith(f"mapped {index}: {device['size'] // 4096} pages"), answer
@@ -221,6 +246,37 @@ class Vm:
     def touch(self, section, first, last):
         self._do(f"touch {section} {first} {last}", f"touched {section} {first} {last}")
 
+    # Enclaves; see tests/guest/main.c.
+
+    def address(self, section, page):
+        """The guest physical address of a page."""
+        return self.bases[section] + page * 4096
+
+    def build_enclave(self, number, secs_section, secs_page, section, first, count):
+        words = f"{number} {secs_section} {secs_page} {section} {first} {count}"
+        self._do(f"enclave {words}", f"built {words}")
+
+    def remove_enclave(self, number):
+        self._do(f"remove {number}", f"removed {number}")
+
+    def leaf(self, instruction, leaf, rbx=0, rcx=0, rdx=0):
+        """RAX after it: a code or a fault, see tests/guest/leaf.h; and RBX, ZF, CF."""
+        words = self.command(f"leaf {instruction} {leaf} {rbx} {rcx} {rdx}").split()
+        assert words[0] == "leaf", words
+        return int(words[1], 16), int(words[2], 16), int(words[4]), int(words[6])
+
+    def poke(self, address, data):
+        """Writes bytes, filled up with zeros, to the guest's memory."""
+        data = data.ljust(-(-len(data) // 32) * 32, b"\0")
+        for offset in range(0, len(data), 32):
+            words = " ".join(map(str, struct.unpack_from("<4Q", data, offset)))
+            self._do(f"poke {address + offset} {words}", f"poked {address + offset} {words}")
+
+    def peek(self, address):
+        words = self.command(f"peek {address}").split()
+        assert words[0] == "peeked", words
+        return int(words[2], 16)
+
     def _do(self, command, wanted):
         answer = self.command(command)
         assert answer == wanted, f"{command!r}: {answer!r}"
@@ -245,3 +301,4 @@ class Vm:
     def close(self):
         self._serial.close()
         self._monitor.close()
+        self._relay_path.unlink(missing_ok=True)

@@ -123,6 +123,7 @@ class World:
 
     def _end_clients(self, problems):
         daemons = [daemon.process for daemon in self.daemons]
+        self.processes += [vm.relay for vm in self.vms if vm.relay]
         for process in self.processes:
             if process not in daemons and process.is_alive:
                 try:

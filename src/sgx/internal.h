@@ -23,10 +23,12 @@ struct epcm_entry {
 	uint64_t is_pending : 1;
 	uint64_t is_modified : 1;
 	uint64_t is_restricted : 1; /* PR */
+	uint64_t was_tcs : 1;	    /* TRIM: a thread may still have to leave it */
 	uint64_t linpage : 52;	    /* ENCLAVEADDRESS / 4096 */
 	uint32_t secs;		    /* children: page of the SECS; else SGX_PAGE_OUTSIDE */
 	uint32_t blk_epoch;
 };
+#define EPCM_LINPAGE_MASK ((UINT64_C(1) << 52) - 1)
 _Static_assert(sizeof(struct epcm_entry) == 16, "an EPC of 512 GiB has 134 million of them");
 
 /*
@@ -48,7 +50,9 @@ struct secs_page {
 	uint8_t isv_family_id[16];
 	uint8_t isv_ext_prod_id[16];
 	uint8_t padding[352]; /* PADDING, of the signature, for key derivation */
-	uint8_t unused[3400];
+	/* 0 but while sgx_is_valid() counts what it finds. */
+	uint64_t nr_children_found, nr_current_found, nr_previous_found;
+	uint8_t unused[3376];
 };
 _Static_assert(sizeof(struct secs_page) == SGX_PAGE_SIZE, "a SECS is one page");
 
@@ -59,6 +63,9 @@ struct tcs_page {
 	uint64_t entry_epoch; /* hidden: of the thread inside; reserved at EADD */
 };
 _Static_assert(sizeof(struct tcs_page) == SGX_PAGE_SIZE, "a TCS is one page");
+
+/* Of versions: EDBGRD tells an occupied slot by its bits 63:3. */
+#define SGX_VERSION_STEP 8u
 
 struct hold {
 	uint32_t page;
@@ -83,7 +90,7 @@ struct sgx {
 	bool is_metadata_only;
 	struct sgx_cpu cpu;
 	uint64_t next_enclave_id; /* from 1 on, never used again */
-	uint64_t next_version;	  /* CR_PAGING_VERSION, from 1 on */
+	uint64_t next_version;	  /* CR_PAGING_VERSION, never 0 and never used again */
 	struct seal seal;
 	uint8_t seed[32];
 	struct hold holds[SGX_NR_HOLDS_MAX];
@@ -130,8 +137,61 @@ void key_report(const struct sgx *sgx, const struct secs_page *secs,
 int key_get(const struct sgx *sgx, const struct secs_page *secs,
 	    const struct sgx_keyrequest *request, uint8_t key[16]);
 
-/* epcm.c: entries, contents, and the checks that many leaves share. */
+static inline bool is_aligned(uint64_t address, uint64_t alignment)
+{
+	return (address & (alignment - 1)) == 0;
+}
+
+/* epcm.c: operands, entries, contents, and the checks that many leaves share. */
+
+/* Whether an operand resolves to the EPC at all. */
+bool in_epc(const struct sgx *sgx, struct sgx_epc operand);
+/* The entry, or NULL where VALID is 0. */
+struct epcm_entry *epcm_valid(const struct sgx *sgx, struct sgx_epc operand);
+/* Whether the page can be filled: VALID is 0, and there is memory behind it. */
+bool epcm_is_vacant(const struct sgx *sgx, struct sgx_epc operand);
+/* The SECS, or NULL where VALID is 0 or PT is another. */
+struct secs_page *secs_at(const struct sgx *sgx, struct sgx_epc operand);
+
 struct secs_page *secs_of(const struct sgx *sgx, uint32_t page); /* of a valid SECS page */
-uint8_t *page_bytes(const struct sgx *sgx, uint32_t page);
+uint8_t *bytes_of(const struct sgx *sgx, uint32_t page);
+/* Whether the model keeps the contents of pages of this type: not of an enclave's own, at times. */
+bool has_contents(const struct sgx *sgx, enum sgx_page_type type);
+
+/* TCS, REG and TRIM: what belongs to an enclave and counts as a child of its SECS. */
+bool is_child(enum sgx_page_type type);
+/* Makes a vacant page valid, and a child counted. flags: as SECINFO.FLAGS. Tracked already. */
+struct epcm_entry *epcm_add_child(struct sgx *sgx, uint32_t page, uint32_t secs, uint64_t flags,
+				  uint64_t linaddr);
+void epcm_add_parentless(struct sgx *sgx, uint32_t page, enum sgx_page_type type);
+void epcm_remove(struct sgx *sgx, uint32_t page);
+/* Whether the contents are a TCS that threads may enter, or have entered before EMODT. */
+bool epcm_is_tcs(const struct epcm_entry *entry);
+/* As SECINFO.FLAGS has it. */
+uint64_t epcm_flags(const struct epcm_entry *entry);
+/* From now on no thread may be left that entered before; is_tracked() once that is known. */
+void epcm_begin_tracking(const struct sgx *sgx, struct epcm_entry *entry);
+bool epcm_is_tracked(const struct sgx *sgx, const struct epcm_entry *entry);
+
+bool is_initialised(const struct secs_page *secs);
+bool in_elrange(const struct secs_page *secs, uint64_t address);
+bool is_canonical(uint64_t address);
+bool bytes_are_zero(const void *bytes, size_t size);
+
+/* Copies it once, so that nobody changes it after the checks. False: it cannot be read. */
+bool secinfo_read(struct sgx_memory operand, struct sgx_secinfo *secinfo);
+/* Whether there is anything but these flags. */
+bool secinfo_has_reserved(const struct sgx_secinfo *secinfo, uint64_t flags);
+enum sgx_page_type secinfo_type(const struct sgx_secinfo *secinfo);
+#define SECINFO_ALL                                                                      \
+	(SGX_SECINFO_RWX | SGX_SECINFO_PENDING | SGX_SECINFO_MODIFIED | SGX_SECINFO_PR | \
+	 SGX_SECINFO_TYPE_MASK)
+
+/* hold.c: what the holds of other processors leave to this one. */
+bool can_own(const struct sgx *sgx, struct sgx_epc operand);	/* base mode Exclusive */
+bool can_share(const struct sgx *sgx, struct sgx_epc operand);	/* base mode Shared */
+bool can_measure(const struct sgx *sgx, uint32_t secs);		/* group B */
+bool can_track(const struct sgx *sgx, uint32_t secs);		/* group T */
+bool can_modify(const struct sgx *sgx, struct sgx_epc operand); /* group A */
 
 #endif

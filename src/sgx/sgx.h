@@ -34,9 +34,12 @@ struct sgx;
 #define SGX_PAGE_OUTSIDE UINT32_MAX	   /* the address is not one of the EPC */
 #define SGX_PAGE_UNBACKED (UINT32_MAX - 1) /* it is, but the page has never been used: VALID 0 */
 
-/* An operand that must be an EPC address, and what it translates to. */
+/*
+ * An operand that must be an EPC address, and what it translates to. Its low 12 bits count; for
+ * the leaves that enclave code executes (from sgx_eaccept() on) all of it.
+ */
 struct sgx_epc {
-	uint64_t address; /* linear; its low 12 bits count */
+	uint64_t address; /* linear */
 	uint32_t page;	  /* or SGX_PAGE_OUTSIDE, SGX_PAGE_UNBACKED */
 };
 
@@ -61,7 +64,7 @@ struct sgx_pageinfo {
  */
 #define SGX_FAULT_FLAG 0x40000000
 #define SGX_GP (SGX_FAULT_FLAG | 13)
-#define SGX_PF(operand) (SGX_FAULT_FLAG | 14 | (operand) << 8)
+#define SGX_PF(operand) (SGX_FAULT_FLAG | 14 | (int)(operand) << 8)
 
 enum sgx_operand {
 	SGX_OPERAND_RBX = 1,
@@ -118,8 +121,12 @@ struct sgx_config {
 	unsigned int nr_sections;
 	/*
 	 * Contents of REG and TRIM pages are neither read nor written (SECS, TCS and VA pages are
-	 * the processor's own and have theirs). Nothing is measured or verified then: MRENCLAVE
-	 * stays 0, EINIT takes any signature, the MAC of EWB covers header and version only.
+	 * the processor's own and have theirs), and the memory that would be copied to or from them
+	 * may be NULL. What lies in a REG page is taken to be right: a SECINFO fits its leaf and
+	 * target (EACCEPTCOPY and EMODPE: REG with R, W and X), a page that EMODT makes a TCS is an
+	 * idle one with NSSA 1, EREPORT and EGETKEY succeed. Nothing is measured or verified:
+	 * MRENCLAVE and MRSIGNER are 0, EINIT takes any SIGSTRUCT and token whose masked ATTRIBUTES
+	 * and MISCSELECT match (all zero is one), the MAC of EWB covers header and version only.
 	 */
 	bool is_metadata_only;
 	struct sgx_cpu cpu;

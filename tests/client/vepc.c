@@ -23,10 +23,15 @@
  *   fork S FIRST LAST SEED       child exit N | child signal N  (the child writes the pages)
  *   alarms MICROSECONDS          alarms N           (SIGALRM that often, 0: none; N: how many came)
  *   unmap S / close S            unmapped S / closed S
+ *   reopen S PATH                reopened S         (unmaps, closes, opens and maps as before)
+ *   hunger NR_PAGES PATH         hungry N           (a thread opens, maps and touches: hunger.h)
+ *   fast NR_OPENS                fasted N           (until it has opened so many times more)
+ *   sate                         sated, O opens, E eaten, R refused
  *
  * What fails is answered with "error ERRNO text". How memory is touched is guard.c's.
  */
 #include "guard.h"
+#include "hunger.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +82,7 @@ struct check {
 
 static struct slot slots[NR_SLOTS];
 static struct crew *the_crew;
+static struct hunger *the_hunger;
 static volatile sig_atomic_t nr_alarms;
 
 static void error_write(int error)
@@ -139,6 +145,25 @@ static void close_run(struct command *command)
 
 	command->slot->file = -1;
 	result_write(result, command, "closed");
+}
+
+/* As a VMM would that has no other reset: nothing is done between but what must be. */
+static void reopen_run(struct command *command)
+{
+	struct slot *slot = command->slot;
+	uint64_t nr_pages = slot->nr_pages;
+
+	if (munmap(slot->memory, nr_pages * PAGE_BYTES) || close(slot->file)) {
+		error_write(errno);
+		return;
+	}
+	slot->nr_pages = 0;
+	slot->file = open(command->words[2], O_RDWR | O_CLOEXEC);
+	slot->memory = mmap(NULL, nr_pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    slot->file, 0);
+	if (slot->memory != MAP_FAILED)
+		slot->nr_pages = nr_pages;
+	result_write(slot->memory == MAP_FAILED, command, "reopened");
 }
 
 static void advise(const struct command *command, int advice)
@@ -295,6 +320,40 @@ static void join_run(struct command *command)
 	printf("joined, %" PRIu64 " written, %" PRIu64 " refused\n", nr_written, nr_refused);
 }
 
+static void hunger_run(struct command *command)
+{
+	if (the_hunger || !command->numbers[1]) {
+		error_write(EINVAL);
+		return;
+	}
+	the_hunger = hunger_new(command->words[2], command->numbers[1]);
+	errno = ENOMEM;
+	result_write(!the_hunger, command, "hungry");
+}
+
+static void fast_run(struct command *command)
+{
+	errno = EINVAL;
+	if (the_hunger)
+		hunger_wait(the_hunger, command->numbers[1]);
+	result_write(!the_hunger, command, "fasted");
+}
+
+static void sate_run(struct command *command)
+{
+	struct hunger_meal meal;
+
+	(void)command;
+	if (!the_hunger) {
+		error_write(EINVAL);
+		return;
+	}
+	hunger_free(the_hunger, &meal);
+	the_hunger = NULL;
+	printf("sated, %" PRIu64 " opens, %" PRIu64 " eaten, %" PRIu64 " refused\n", meal.nr_opens,
+	       meal.nr_eaten, meal.nr_refused);
+}
+
 static void fork_run(struct command *command)
 {
 	struct check check = { .command = command };
@@ -345,6 +404,8 @@ static const struct verb verbs[] = {
 	{ "join", 1, 0, false, join_run },	  { "fork", 5, 2, true, fork_run },
 	{ "alarms", 2, 0, false, alarms_run },	  { "unmap", 2, 0, true, unmap_run },
 	{ "close", 2, 0, true, close_run },	  { "random", 2, 0, true, random_run },
+	{ "reopen", 3, 0, true, reopen_run },	  { "hunger", 3, 0, false, hunger_run },
+	{ "fast", 2, 0, false, fast_run },	  { "sate", 1, 0, false, sate_run },
 };
 
 static const struct verb *verb_find(const struct command *command)
@@ -357,6 +418,11 @@ static const struct verb *verb_find(const struct command *command)
 	return NULL;
 }
 
+static bool has_path(const char *verb)
+{
+	return !strcmp(verb, "open") || !strcmp(verb, "reopen") || !strcmp(verb, "hunger");
+}
+
 /* Cuts the line into words, in place; the last word may have spaces in it (a path). */
 static void command_split(struct command *command, char *line)
 {
@@ -367,7 +433,7 @@ static void command_split(struct command *command, char *line)
 	while (rest && command->nr_words < NR_WORDS_MAX) {
 		char *word = rest;
 
-		if (command->nr_words == 2 && !strcmp(command->words[0], "open"))
+		if (command->nr_words == 2 && has_path(command->words[0]))
 			rest = NULL;
 		else
 			strsep(&rest, " ");

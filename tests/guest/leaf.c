@@ -128,8 +128,7 @@ static void enclu_collect(struct request *request)
 	request->operands.has_code = request->rax == LEAF_EACCEPT ||
 				     request->rax == LEAF_EACCEPTCOPY;
 	request->pageinfo.linaddr = request->rcx;
-	request->pageinfo.secs = entered_secs;
-	bytes_copy(info, at(request->rbx), SECINFO_BYTES);
+	request->pageinfo.secs = entered_secs; /* and its SECINFO is at RBX, in the enclave */
 }
 
 static void request_send(const struct request *request)

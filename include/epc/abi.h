@@ -110,14 +110,14 @@ struct epc_place {
  *   ELDB, ELDU      &PAGEINFO    target page   VA slot    yes     yes   SRCPGE         PCMD
  *   EMODPR, EMODT   &SECINFO     page          -          -       -     -              SECINFO
  *   ENCLU EENTER, EEXIT          TCS           -          -       -     -              -
- *   ENCLU EACCEPT, EMODPE        page, linaddr -          yes     SECS  -              SECINFO
- *   ENCLU EACCEPTCOPY            page, linaddr source     yes     SECS  -              SECINFO
+ *   ENCLU EACCEPT, EMODPE        page, linaddr -          yes     SECS  -              -
+ *   ENCLU EACCEPTCOPY            page, linaddr source     yes     SECS  -              -
  *
  * For ENCLU linaddr is the linear address of rcx (and rdx_linaddr that of rdx), secs the enclave
- * that executes it; the SECINFO is taken as lying in a readable page of that enclave.
+ * that executes it, rbx_place where its SECINFO lies in the enclave, at the linear address rbx.
  *
  * Before the leaf, the page that rcx names is unmapped from everybody, so that its last bytes
- * count, and it is there afterwards, charged to the caller's cgroup, if the leaf makes a page.
+ * count (for ENCLU those of rdx and rbx_place too), and it is there afterwards, charged to the caller's cgroup, if the leaf makes a page.
  * Pages of an enclave that are not REG read as all ones, and what is written to them is dropped.
  *
  * 0: the leaf was executed, result says how it ended. Errors: EINVAL (reserved, an unknown leaf or
@@ -137,6 +137,7 @@ struct epc_vepc_leaf {
 	__u64 rdx_linaddr; /* EINIT: address of the token; EACCEPTCOPY: of the source page */
 	__u64 srcpge;	   /* PAGEINFO.SRCPGE: 0, or the address that data is a copy of */
 	__u64 secinfo;	   /* PAGEINFO.SECINFO or PCMD: 0, or the address of info */
+	struct epc_place rbx_place; /* ENCLU only */
 	__u64 reserved2[3];
 	__u8 info[128];
 	__u8 data[4096];

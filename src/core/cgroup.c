@@ -93,25 +93,36 @@ static bool has_room(struct epc *epc, const struct epc_cgroup *cgroup, uint64_t 
 
 	/* A full EPC is a refusal by the root. Found out here, before anything is charged: to
 	 * uncharge wakes whoever waits, who would try again at once, and again. */
-	if (!cgroup->parent && nr_pages > epc->nr_free && !MUTANT(epc, FULL_FOUND_LATE))
+	if (cgroup == &epc->root && nr_pages > epc->nr_free && !MUTANT(epc, FULL_FOUND_LATE))
 		return false;
 	return cgroup->usage_pages <= max_pages && nr_pages <= max_pages - cgroup->usage_pages;
 }
 
-struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages)
+/* Whoever refuses, the nearest first. */
+static struct epc_cgroup *find_refuser(struct epc *epc, struct epc_cgroup *payer,
+				       struct epc_instance *instance, uint64_t nr_pages)
 {
-	struct epc_cgroup *refuser;
-
-	for (refuser = payer; refuser; refuser = refuser->parent) {
-		if (MUTANT(epc, CHARGE_IGNORES_ANCESTOR) && refuser != payer)
+	if (!has_room(epc, &instance->own_limit, nr_pages) && !MUTANT(epc, OWN_LIMIT_IGNORED))
+		return &instance->own_limit;
+	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent) {
+		if (MUTANT(epc, CHARGE_IGNORES_ANCESTOR) && cgroup != payer)
 			continue;
-		if (!has_room(epc, refuser, nr_pages))
-			break;
+		if (!has_room(epc, cgroup, nr_pages))
+			return cgroup;
 	}
+	return NULL;
+}
+
+struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer,
+				 struct epc_instance *instance, uint64_t nr_pages)
+{
+	struct epc_cgroup *refuser = find_refuser(epc, payer, instance, nr_pages);
+
 	if (refuser && MUTANT(epc, CHARGE_UNDO_FORGOTTEN) && refuser != payer)
 		payer->usage_pages += nr_pages;
 	if (refuser)
 		return refuser;
+	instance->own_limit.usage_pages += nr_pages;
 	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent) {
 		cgroup->usage_pages += nr_pages;
 		if (MUTANT(epc, PEAK_OF_UNDONE) && cgroup->usage_pages > cgroup->peak_pages)
@@ -130,18 +141,27 @@ void cgroup_note_peak(struct epc *epc, struct epc_cgroup *payer)
 	}
 }
 
-void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages)
+void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, struct epc_instance *instance,
+		     uint64_t nr_pages)
 {
 	if (MUTANT(epc, UNCHARGE_FORGOTTEN))
 		return;
+	instance->own_limit.usage_pages -= nr_pages;
 	for (struct epc_cgroup *cgroup = payer; cgroup; cgroup = cgroup->parent)
 		cgroup->usage_pages -= nr_pages;
-	if (!MUTANT(epc, UNCHARGE_FORGETS_WAITERS))
-		cgroup_wake_up(epc, payer);
+	if (MUTANT(epc, UNCHARGE_FORGETS_WAITERS))
+		return;
+	cgroup_wake_up(epc, payer);
+	cgroup_wake(epc, &instance->own_limit);
 }
 
-struct epc_cgroup *cgroup_waited_at(struct epc_cgroup *cgroup)
+struct epc_cgroup *cgroup_waited_at(const struct epc_request *request)
 {
+	struct epc_cgroup *cgroup = &request->instance->own_limit;
+
+	if (!list_is_empty(&cgroup->waiters))
+		return cgroup;
+	cgroup = request->payer;
 	while (cgroup && list_is_empty(&cgroup->waiters))
 		cgroup = cgroup->parent;
 	return cgroup;

@@ -33,13 +33,13 @@ void epc_record_add(struct epc *epc, const struct epc_record *record)
 }
 
 void unmap_begin(struct epc *epc, struct epc_unmap *unmap, struct epc_instance *instance,
-		 uint64_t first, uint32_t count, bool is_reset)
+		 uint64_t first, uint32_t count, enum epc_unmap_kind kind)
 {
 	unmap->instance = instance;
 	unmap->cookie = instance->cookie;
 	unmap->first = first;
 	unmap->count = count;
-	unmap->is_reset = is_reset;
+	unmap->kind = kind;
 	instance->nr_unmaps++;
 	epc->nr_unmaps++;
 	list_add_tail(&epc->unmaps, &unmap->node);

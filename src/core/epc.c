@@ -30,6 +30,28 @@ static int sections_init(struct epc *epc, const struct epc_config *config)
 	return 0;
 }
 
+static int processor_new(struct epc *epc, const struct epc_config *config)
+{
+	struct sgx_section sections[EPC_NR_SECTIONS_MAX];
+	struct sgx_config sgx = {
+		.sections = sections,
+		.nr_sections = config->nr_sections,
+		.is_metadata_only = config->is_metadata_only,
+		.alloc_fn = epc->allocator.alloc_fn,
+		.free_fn = epc->allocator.free_fn,
+		.context = epc->allocator.context,
+	};
+
+	for (unsigned int i = 0; i < config->nr_sections; i++)
+		sections[i] = (struct sgx_section){
+			.nr_pages = epc->sections[i].nr_pages,
+			.bytes = epc->sections[i].bytes,
+		};
+	sgx_cpu_default(&sgx.cpu);
+	memcpy(sgx.seed, config->seed, sizeof(sgx.seed));
+	return sgx_new(&sgx, &epc->sgx) ? -ENOMEM : 0;
+}
+
 int epc_new(const struct epc_config *config, struct epc **out)
 {
 	const struct epc_allocator *allocator = &config->allocator;
@@ -50,6 +72,10 @@ int epc_new(const struct epc_config *config, struct epc **out)
 		error = -ENOMEM;
 		goto free_epc;
 	}
+	epc->is_metadata_only = config->is_metadata_only;
+	error = processor_new(epc, config);
+	if (error)
+		goto free_pages;
 	list_init(&epc->cgroups);
 	list_init(&epc->instances);
 	list_init(&epc->operations);
@@ -60,11 +86,14 @@ int epc_new(const struct epc_config *config, struct epc **out)
 	cgroup_init(&epc->root, NULL, 0, NULL);
 	list_add_tail(&epc->cgroups, &epc->root.node);
 	epc->next_instance_id = 1;
+	epc->next_vm_round = 1;
 #ifdef EPC_MUTANTS
 	epc->mutant = config->mutant;
 #endif
 	*out = epc;
 	return 0;
+free_pages:
+	epc_dealloc(epc, epc->pages, epc->nr_pages * sizeof(*epc->pages));
 free_epc:
 	allocator->free_fn(allocator->context, epc, sizeof(*epc));
 	return error;
@@ -86,12 +115,15 @@ static void instance_free(struct epc *epc, struct epc_instance *instance)
 
 void epc_free(struct epc *epc)
 {
-	struct epc_list *lists[] = { &epc->instances, &epc->gone };
+	while (!list_is_empty(&epc->instances)) {
+		struct epc_instance *instance =
+			LIST_ENTRY(epc->instances.next, struct epc_instance, node);
 
-	for (unsigned int i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		while (!list_is_empty(lists[i]))
-			instance_free(epc, LIST_ENTRY(lists[i]->next, struct epc_instance, node));
+		vm_leave(epc, instance);
+		instance_free(epc, instance);
 	}
+	while (!list_is_empty(&epc->gone))
+		instance_free(epc, LIST_ENTRY(epc->gone.next, struct epc_instance, node));
 	list_remove(&epc->root.node);
 	while (!list_is_empty(&epc->cgroups)) {
 		struct epc_cgroup *cgroup = LIST_ENTRY(epc->cgroups.next, struct epc_cgroup, node);
@@ -99,6 +131,7 @@ void epc_free(struct epc *epc)
 		list_remove(&cgroup->node);
 		epc_dealloc(epc, cgroup, sizeof(*cgroup));
 	}
+	sgx_free(epc->sgx);
 	epc_dealloc(epc, epc->pages, epc->nr_pages * sizeof(*epc->pages));
 	epc->allocator.free_fn(epc->allocator.context, epc, sizeof(*epc));
 }
@@ -115,16 +148,23 @@ void epc_unmapped(struct epc *epc, struct epc_unmap *unmap)
 
 	instance->nr_unmaps--;
 	epc->nr_unmaps--;
-	if (unmap->is_reset) {
+	switch (unmap->kind) {
+	case EPC_UNMAP_RESET:
 		operation_unmapped(epc, unmap);
-		return;
+		break;
+	case EPC_UNMAP_TAKE_BACK:
+		takeback_unmapped(epc, unmap);
+		break;
+	case EPC_UNMAP_LEAF:
+		leaf_unmapped(epc, unmap);
+		break;
 	}
-	takeback_unmapped(epc, unmap);
 	if (instance->is_stalled || instance->is_releasing) {
 		instance->is_stalled = false;
 		if (!MUTANT(epc, RESET_STALLED_FORGOTTEN))
 			operation_queue(epc, instance);
 	}
+	leaf_wake(epc, instance);
 }
 
 bool epc_step(struct epc *epc)
@@ -134,13 +174,25 @@ bool epc_step(struct epc *epc)
 	return !list_is_empty(&epc->operations) || !list_is_empty(&epc->wakes);
 }
 
-int epc_open(struct epc *epc, struct epc_cgroup *cgroup, void *cookie, struct epc_instance **out)
+int epc_open(struct epc *epc, struct epc_cgroup *cgroup, struct epc_instance *sibling, void *cookie,
+	     struct epc_instance **out)
 {
 	struct epc_instance *instance = epc_alloc(epc, sizeof(*instance));
+	struct epc_vm *vm;
 
 	if (!instance)
 		return -ENOMEM;
+	vm = vm_get(epc, sibling);
+	if (!vm) {
+		epc_dealloc(epc, instance, sizeof(*instance));
+		return -ENOMEM;
+	}
 	instance->epc = epc;
+	list_init(&instance->vm_node);
+	vm_join(vm, instance);
+	cgroup_init(&instance->own_limit, NULL, 0, NULL);
+	instance->own_limit.is_own_limit = true;
+	list_init(&instance->leaves);
 	instance->cgroup = cgroup;
 	instance->cookie = cookie;
 	list_init(&instance->node);
@@ -152,6 +204,16 @@ int epc_open(struct epc *epc, struct epc_cgroup *cgroup, void *cookie, struct ep
 	cgroup->nr_instances++;
 	*out = instance;
 	return 0;
+}
+
+void epc_start(struct epc *epc, struct epc_instance *instance)
+{
+	instance_started(epc, instance);
+}
+
+void epc_instance_set_max(struct epc *epc, struct epc_instance *instance, uint64_t max_bytes)
+{
+	epc_cgroup_set_max(epc, &instance->own_limit, max_bytes);
 }
 
 static void page_write(struct epc *epc, struct epc_page *page, size_t offset, const void *from,
@@ -170,6 +232,8 @@ static void page_write(struct epc *epc, struct epc_page *page, size_t offset, co
 		page_set_used(epc, page);
 	if (is_stale)
 		return; /* older than the reset that is going on */
+	if (page_is_hidden(epc, page) && !MUTANT(epc, HIDDEN_WRITTEN))
+		return;
 	if (bytes && !page->has_bytes && size != EPC_PAGE_SIZE &&
 	    !MUTANT(epc, WRITE_PARTIAL_KEEPS_STALE))
 		memset(bytes, 0, EPC_PAGE_SIZE);

@@ -24,6 +24,13 @@
  *   take back    to unmap a speculative page and free it, unless it proves to be in use: dirty
  *                bytes come with the unmapping, or a read.
  *   parked       a request that waits in the queue of the cgroup that refused its page.
+ *   VM           the instances that belong together: their enclaves may spread over all of them.
+ *   leaf         an instruction of SGX, executed for a guest on pages of its VM (sgx/sgx.h).
+ *   remove       EREMOVE: a page of an enclave becomes plain memory again. Children are an enclave's
+ *                pages, its SECS can only be removed when they are.
+ *   zombie       a SECS page of a released instance that still has children in another one.
+ *   hidden       a page that the processor keeps from everybody: SECS, TCS, VA, and what is blocked
+ *                or trimmed. It reads as all ones and drops what is written, as the abort page does.
  *
  * Every call does at most EPC_STEP_PAGES pages of work, whatever is left is done by epc_step().
  * After each call, and before the next one, the caller takes all effects.
@@ -34,6 +41,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "sgx/sgx.h"
 
 #define EPC_PAGE_SHIFT 12
 #define EPC_PAGE_SIZE 4096u
@@ -48,6 +57,9 @@
 struct epc;
 struct epc_instance;
 struct epc_cgroup;
+struct epc_vm;
+
+#define EPC_LEAF_TOKEN_OFFSET 2048u /* of EINITTOKEN in a leaf's data, behind SIGSTRUCT */
 
 /* Linked into one list at a time; the node is embedded, so that queueing cannot fail. */
 struct epc_list {
@@ -65,9 +77,8 @@ struct epc_allocator {
 };
 
 /*
- * bytes: nr_pages * 4096 bytes of memory for the contents, borrowed until epc_free(), any content,
- * never read before it is written (so an untouched page costs nothing); or NULL: metadata only,
- * every page then reads as zero.
+ * bytes: nr_pages * 4096 bytes of memory for the contents, page aligned, borrowed until epc_free(),
+ * any content, never read before it is written (so an untouched page costs nothing).
  */
 struct epc_section_config {
 	uint64_t nr_pages;
@@ -79,11 +90,14 @@ struct epc_config {
 	const struct epc_section_config *sections; /* borrowed during epc_new() only */
 	unsigned int nr_sections;
 	struct epc_allocator allocator;
+	/* Only SECS, TCS and VA pages have contents, all others read as zero: struct sgx_config. */
+	bool is_metadata_only;
+	uint8_t seed[32];    /* the processor's keys come from it */
 	unsigned int mutant; /* test builds: which planted bug is on, enum epc_mutant; 0: none */
 };
 
 /*
- * READ, RESET and PUNCH. The caller owns the memory, embeds this in a structure of its own and
+ * READ, RESET, PUNCH and LOSE. The caller owns the memory, embeds this in a structure of its own and
  * keeps it until the request has come back as EPC_EFFECT_REPLY; then it is the caller's again.
  */
 struct epc_request {
@@ -95,16 +109,31 @@ struct epc_request {
 	void *buffer;		  /* READ: count * 4096 bytes, or NULL (no bytes are wanted) */
 
 	/* set by the core before the reply */
-	int result;   /* 0; EIO, ENOMEM, EINTR, EINVAL negated; RESET: SECS pages that remain */
+	int result;   /* 0; EIO, ENOMEM, EINTR, EINVAL, EBUSY negated; or SECS pages that remain */
 	bool is_zero; /* READ, result 0: all pages are zero and buffer was not written */
 
 	/* the core's own while it has the request */
 	struct epc_list node;
 	struct epc_cgroup *waits_at; /* parked: in whose queue; else NULL */
-	bool gives_back;	     /* PUNCH */
-	uint64_t cursor;	     /* RESET, PUNCH: next index to work on */
+	struct epc_leaf *leaf;	     /* it is the READ of a leaf that needs a page */
+	struct epc_list vm_node;     /* of the whole VM: in the VM's queue */
+	bool is_vm_wide;
+	bool is_loss;		/* threads inside of enclaves are thrown out */
+	bool gives_back;	/* PUNCH */
+	bool is_second;		/* pass: only SECS pages, whose children are gone now */
+	uint64_t cursor;	/* next index to work on */
+	uint64_t first_skipped; /* SECS page of this pass that had children */
+	uint64_t nr_skipped;
+	int error; /* -EBUSY: a thread is inside of an enclave */
 	uint64_t began_ns;
-	uint64_t nr_done; /* RESET, PUNCH: pages that were reset */
+	uint64_t nr_done;  /* pages that were reset */
+	uint64_t vm_round; /* stamp of the instances that it has seen */
+};
+
+enum epc_unmap_kind {
+	EPC_UNMAP_TAKE_BACK,
+	EPC_UNMAP_RESET, /* and punch, and loss */
+	EPC_UNMAP_LEAF,	 /* one page, so that its last bytes are there */
 };
 
 /* Zap this range of the instance's file from all its mappings and from the page cache. */
@@ -114,7 +143,38 @@ struct epc_unmap {
 	void *cookie; /* the instance's */
 	uint64_t first;
 	uint32_t count;
-	bool is_reset; /* else: take back */
+	enum epc_unmap_kind kind;
+};
+
+/* A place in an instance. instance NULL: there is no such operand. */
+struct epc_leaf_place {
+	struct epc_instance *instance;
+	uint64_t offset; /* bytes, below EPC_NR_INDICES pages */
+};
+
+/*
+ * One leaf for a guest; what goes where is told in include/epc/abi.h, whose fields have the same
+ * names. The caller owns the memory until the request comes back as EPC_EFFECT_REPLY.
+ */
+struct epc_leaf {
+	/* request: set instance (whose VM it is), payer (of a page that the leaf makes). First. */
+	struct epc_request request;
+	bool is_enclu; /* else ENCLS */
+	uint32_t leaf;
+	struct epc_leaf_place rcx, rdx, secs, rbx_place;
+	uint64_t rbx, linaddr, rdx_linaddr, srcpge, secinfo;
+	uint8_t *info; /* 128 bytes, borrowed; aligned to 8 */
+	uint8_t *data; /* 4096 bytes, borrowed; aligned to 8 */
+
+	/* set by the core before a reply with result 0 */
+	int outcome; /* of the leaf: a code, or a fault (sgx/sgx.h) */
+
+	/* the core's own while it has the request */
+	struct epc_vm *vm;
+	struct epc_list wait_node; /* of an instance, or of the VM while it loses its EPC */
+	struct epc_unmap unmap;
+	bool is_unmapping;
+	unsigned int nr_unmaps; /* so far */
 };
 
 enum epc_record_kind {
@@ -122,6 +182,8 @@ enum epc_record_kind {
 	EPC_RECORD_REFUSED, /* a fault was refused: no page */
 	EPC_RECORD_RESET,   /* REMOVE_ALL or ZERO_RANGE has ended */
 	EPC_RECORD_PUNCHED, /* PUNCH_HOLE has ended */
+	EPC_RECORD_LOST,    /* an instance has lost all content */
+	EPC_RECORD_ZOMBIES, /* a released instance keeps SECS pages: children are elsewhere */
 	EPC_RECORD_CLOSED,  /* an instance that had pages has given back the last */
 };
 
@@ -133,12 +195,13 @@ struct epc_record {
 	void *instance_cookie;
 	void *payer_cookie;    /* REFUSED: the cgroup that would have paid */
 	void *refuser_cookie;  /* REFUSED: whose limit it was; the root: the EPC is full */
+	bool is_own_limit;     /* REFUSED: it was the instance's own, refuser_cookie is NULL */
 	uint64_t index;	       /* REFUSED: the page */
 	uint64_t limit_bytes;  /* REFUSED: misc.max of the refuser, or the capacity */
 	uint64_t usage_bytes;  /* REFUSED: of the refuser; CLOSED: the instance's peak */
 	uint64_t wanted_bytes; /* REFUSED */
-	uint64_t nr_pages;     /* RESET, PUNCHED: pages done */
-	uint64_t took_ns;      /* RESET, PUNCHED */
+	uint64_t nr_pages;     /* RESET, PUNCHED, LOST: pages done; ZOMBIES: how many */
+	uint64_t took_ns;      /* RESET, PUNCHED, LOST */
 };
 
 enum epc_effect_kind {
@@ -178,14 +241,24 @@ bool epc_effect_next(struct epc *epc, struct epc_effect *effect);
 bool epc_step(struct epc *epc);
 
 /*
- * Instances. cgroup is the opener's, borrowed; the cookie comes back with effects and records.
- * ENOMEM is the one error. epc_release() is the last close: no request of the instance may be
+ * Instances. cgroup is the opener's, borrowed; sibling is another instance of the same VM, or
+ * NULL: the first; the cookie comes back with effects and records. ENOMEM is the one error. epc_release() is the last close: no request of the instance may be
  * outstanding (the kernel holds the file until they are answered); unmappings may. The instance
  * then belongs to the core, EPC_EFFECT_GONE is the end of its cookie.
  */
-int epc_open(struct epc *epc, struct epc_cgroup *cgroup, void *cookie,
+int epc_open(struct epc *epc, struct epc_cgroup *cgroup, struct epc_instance *sibling, void *cookie,
 	     struct epc_instance **instance);
 void epc_release(struct epc *epc, struct epc_instance *instance);
+
+/* Gives the instance its id, and EPC_RECORD_STARTED, even if it has no page yet. */
+void epc_start(struct epc *epc, struct epc_instance *instance);
+bool epc_is_same_vm(const struct epc_instance *a, const struct epc_instance *b);
+
+/*
+ * A limit of the instance's own, in bytes, besides the cgroups' (mission V11). As that of a cgroup
+ * it may be below the usage: then only new pages are refused. It is rounded down to pages.
+ */
+void epc_instance_set_max(struct epc *epc, struct epc_instance *instance, uint64_t max_bytes);
 
 /*
  * A page fault (count 1) or a cluster. Reply: 0 and the bytes; -EIO when refused; -ENOMEM when
@@ -209,12 +282,33 @@ void epc_write(struct epc *epc, struct epc_instance *instance, uint64_t offset, 
  * RESET: SGX_IOC_VEPC_REMOVE_ALL (first 0, count EPC_NR_INDICES) and FALLOC_FL_ZERO_RANGE: the
  * pages of the range are zero afterwards, and stay owned and charged (mission V3, V7).
  * PUNCH: FALLOC_FL_PUNCH_HOLE: the pages are given back.
- * Operations of one instance are done in the order of their coming. -EINVAL: a bad range.
+ * Pages of enclaves are removed, children first and SECS after, in one call whatever their order
+ * (V4). A SECS with children outside of the range stays as it is; the result is their number. A
+ * thread inside of an enclave stops it: -EBUSY, what came before is done. Operations of one
+ * instance are done in the order of their coming. -EINVAL: a bad range.
  */
 void epc_reset(struct epc *epc, struct epc_request *request);
 void epc_punch(struct epc *epc, struct epc_request *request);
 
-/* Ends a parked READ with -EINTR. Any other request goes on to its own end. */
+/*
+ * RESET of all instances of request->instance's VM, two rounds over them inside one request (V5);
+ * first and count do not matter. Those of one VM are done one after the other.
+ * LOSE: EPC loss, as on suspend or migration (V10): the same, but threads inside are thrown out,
+ * so it leaves nothing; leaves of the VM wait until it is over. The VM's instances may be released
+ * meanwhile, request->instance's too.
+ */
+void epc_reset_vm(struct epc *epc, struct epc_request *request);
+void epc_lose_vm(struct epc *epc, struct epc_request *request);
+
+/*
+ * Executes a leaf. Reply: 0 and the outcome; else nothing has changed: -EPERM (a place in another
+ * VM), -EINVAL (an unknown leaf; a place outside; or its instance is released meanwhile), -EIO
+ * (refused: no page for rcx), -ENOMEM, -EINTR, -EBUSY (somebody touched the page again each time
+ * it had been unmapped).
+ */
+void epc_leaf(struct epc *epc, struct epc_leaf *leaf);
+
+/* Ends a parked READ or leaf with -EINTR. Any other request goes on to its own end. */
 void epc_interrupt(struct epc *epc, struct epc_request *request);
 
 /* The unmapping has been performed: nothing maps the range, its dirty bytes have been written. */
@@ -244,6 +338,8 @@ struct epc_report {
 	uint64_t nr_parked;    /* READs that wait now */
 	uint64_t nr_unmaps;    /* unmappings in flight now */
 	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_taken_back;
+	uint64_t nr_secs, nr_zombies; /* now; zombies are SECS pages too */
+	uint64_t nr_leaves;
 };
 
 struct epc_section_report {
@@ -256,7 +352,11 @@ struct epc_instance_report {
 	uint64_t nr_pages, nr_speculative, peak_pages;
 	uint64_t nr_pages_with_bytes; /* that have bytes of their own in the daemon */
 	uint64_t end_index;	      /* one past the highest index ever had: the size touched */
-	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets;
+	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_leaves;
+	uint64_t max_bytes; /* its own limit */
+	uint64_t nr_secs, nr_zombies;
+	uint64_t nr_in_vm; /* instances of its VM, released ones left out */
+	bool is_released;  /* only zombies are left of it, or soon nothing */
 };
 
 struct epc_cgroup_report {
@@ -278,9 +378,13 @@ void epc_cgroup_report(const struct epc_cgroup *cgroup, struct epc_cgroup_report
 uint64_t epc_stake_pages(const struct epc *epc, const struct epc_instance *instance,
 			 const struct epc_cgroup *cgroup);
 
+/* Whether a cgroup, or one below it, pays for a page of the instance. */
+bool epc_has_stake_below(const struct epc_instance *instance, const struct epc_cgroup *cgroup);
+
 /* What a test may ask about one page of an instance. */
 struct epc_page_report {
-	bool is_owned, is_speculative, has_bytes, is_unmapping;
+	bool is_owned, is_speculative, has_bytes, is_unmapping, is_zombie;
+	struct sgx_epcm epcm; /* of an owned page */
 	const struct epc_cgroup *payer;
 	unsigned int section;
 };

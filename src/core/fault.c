@@ -9,6 +9,19 @@
 #include <errno.h>
 #include <string.h>
 
+/* What a reader sees of a page. */
+static void page_read(struct epc *epc, const struct epc_page *page, char *buffer)
+{
+	const char *bytes = page_bytes(epc, page);
+
+	if (page_is_hidden(epc, page) && !MUTANT(epc, HIDDEN_READABLE))
+		memset(buffer, 0xff, EPC_PAGE_SIZE);
+	else if (page->has_bytes && bytes)
+		memcpy(buffer, bytes, EPC_PAGE_SIZE);
+	else
+		memset(buffer, 0, EPC_PAGE_SIZE);
+}
+
 static void read_done(struct epc *epc, struct epc_request *request)
 {
 	struct epc_instance *instance = request->instance;
@@ -18,18 +31,12 @@ static void read_done(struct epc *epc, struct epc_request *request)
 	for (uint64_t i = 0; i < request->count; i++) {
 		const struct epc_page *page = page_find(epc, instance, request->first + i);
 
-		has_bytes |= page->has_bytes;
+		has_bytes |= page->has_bytes || page_is_hidden(epc, page);
 	}
 	request->is_zero = !has_bytes || MUTANT(epc, REPLY_STALE_ZERO);
-	for (uint64_t i = 0; has_bytes && buffer && i < request->count; i++) {
-		const struct epc_page *page = page_find(epc, instance, request->first + i);
-		const char *bytes = page_bytes(epc, page);
-
-		if (page->has_bytes && bytes)
-			memcpy(buffer + i * EPC_PAGE_SIZE, bytes, EPC_PAGE_SIZE);
-		else
-			memset(buffer + i * EPC_PAGE_SIZE, 0, EPC_PAGE_SIZE);
-	}
+	for (uint64_t i = 0; has_bytes && buffer && i < request->count; i++)
+		page_read(epc, page_find(epc, instance, request->first + i),
+			  buffer + i * EPC_PAGE_SIZE);
 	instance->nr_undelivered++;
 	epc_reply(epc, request, 0);
 }
@@ -50,7 +57,7 @@ static void page_touch(struct epc *epc, struct epc_page *page)
 	page_reclass(epc, page, was);
 }
 
-static void instance_started(struct epc *epc, struct epc_instance *instance)
+void instance_started(struct epc *epc, struct epc_instance *instance)
 {
 	struct epc_record record = {
 		.kind = EPC_RECORD_STARTED,
@@ -99,13 +106,23 @@ static void fault_touch(struct epc *epc, struct epc_page *page)
 		page_set_used(epc, page);
 }
 
+/* It is for a leaf: no READ is being answered. */
+static void page_never_mapped(struct epc *epc, struct epc_page *page)
+{
+	enum page_class was = page_class(page);
+
+	page->state = PAGE_INACTIVE;
+	page->is_filling = false;
+	page_reclass(epc, page, was);
+}
+
 /* 0; -ENOMEM; -EBUSY: *refuser has no room. */
 static int fault_allocate(struct epc *epc, struct epc_request *request, struct epc_cgroup **refuser)
 {
 	struct epc_stake *stake;
 	int error;
 
-	*refuser = cgroup_charge(epc, request->payer, 1);
+	*refuser = cgroup_charge(epc, request->payer, request->instance, 1);
 	if (*refuser)
 		return -EBUSY;
 	stake = stake_get(epc, request->instance, request->payer);
@@ -114,20 +131,34 @@ static int fault_allocate(struct epc *epc, struct epc_request *request, struct e
 		goto uncharge;
 	}
 	error = page_assign(epc, stake, request->first,
-			    !is_demand(epc, request->instance) || MUTANT(epc, TAKE_BACK_DEMANDED),
+			    (!request->leaf && !is_demand(epc, request->instance)) ||
+				    MUTANT(epc, TAKE_BACK_DEMANDED),
 			    true);
 	if (error)
 		goto put_stake;
 	allocation_done(epc, request);
+	if (request->leaf)
+		page_never_mapped(epc, page_find(epc, request->instance, request->first));
 	return 0;
 put_stake:
 	stake_put(epc, stake);
 uncharge:
 	if (!MUTANT(epc, NO_MEMORY_STAYS_CHARGED))
-		cgroup_uncharge(epc, request->payer, 1);
+		cgroup_uncharge(epc, request->payer, request->instance, 1);
 	if (error == -EBUSY)
 		*refuser = &epc->root;
 	return error;
+}
+
+/* The end of a fault; a leaf goes on with the page, or without. */
+static void fault_done(struct epc *epc, struct epc_request *request, int result)
+{
+	if (request->leaf)
+		leaf_allocated(epc, request->leaf, result);
+	else if (result)
+		epc_reply(epc, request, result);
+	else
+		read_done(epc, request);
 }
 
 static void park(struct epc *epc, struct epc_request *request, struct epc_cgroup *cgroup)
@@ -197,6 +228,7 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 		.payer_cookie = request->payer->cookie,
 		.refuser_cookie = MUTANT(epc, REFUSAL_BLAMES_PAYER) ? request->payer->cookie :
 								      refuser->cookie,
+		.is_own_limit = refuser->is_own_limit,
 		.index = request->first,
 		.limit_bytes = limit_pages << EPC_PAGE_SHIFT,
 		.usage_bytes = refuser->usage_pages << EPC_PAGE_SHIFT,
@@ -218,12 +250,13 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 
 static void refuse(struct epc *epc, struct epc_request *request, struct epc_cgroup *refuser)
 {
-	if (refusal_is_incident(epc, request->instance, request->first)) {
+	/* A leaf asks once. */
+	if (request->leaf || refusal_is_incident(epc, request->instance, request->first)) {
 		/* A VM whose very first page is refused is a VM to be shown. */
 		instance_started(epc, request->instance);
 		refusal_record(epc, request, refuser);
 	}
-	epc_reply(epc, request, -EIO);
+	fault_done(epc, request, -EIO);
 }
 
 static bool is_hopeless(struct epc *epc, const struct epc_cgroup *refuser)
@@ -234,11 +267,33 @@ static bool is_hopeless(struct epc *epc, const struct epc_cgroup *refuser)
 	       (!refuser->nr_leaving || MUTANT(epc, REFUSE_WHILE_LEAVING));
 }
 
+/* The page is not there: a new one, or a place in a queue, or a refusal. */
+static void fault_for_page(struct epc *epc, struct epc_request *request)
+{
+	struct epc_cgroup *refuser = cgroup_waited_at(request);
+	int error;
+
+	if (refuser && !MUTANT(epc, QUEUE_JUMPED)) {
+		park(epc, request, refuser);
+		return;
+	}
+	error = fault_allocate(epc, request, &refuser);
+	if (error != -EBUSY)
+		fault_done(epc, request, error);
+	else if (is_hopeless(epc, refuser))
+		refuse(epc, request, refuser);
+	else
+		park(epc, request, refuser);
+}
+
+void fault_for_leaf(struct epc *epc, struct epc_request *request)
+{
+	fault_for_page(epc, request);
+}
+
 static void fault(struct epc *epc, struct epc_request *request)
 {
 	struct epc_page *page = page_find(epc, request->instance, request->first);
-	struct epc_cgroup *refuser;
-	int error;
 
 	request->instance->nr_faults++;
 	epc->nr_faults++;
@@ -247,20 +302,10 @@ static void fault(struct epc *epc, struct epc_request *request)
 		read_done(epc, request);
 		return;
 	}
-	refuser = page ? &epc->root : cgroup_waited_at(request->payer);
-	if (refuser && !MUTANT(epc, QUEUE_JUMPED)) {
-		park(epc, request, refuser);
-		return;
-	}
-	error = fault_allocate(epc, request, &refuser);
-	if (!error)
-		read_done(epc, request);
-	else if (error != -EBUSY)
-		epc_reply(epc, request, error);
-	else if (is_hopeless(epc, refuser))
-		refuse(epc, request, refuser);
+	if (page)
+		park(epc, request, &epc->root);
 	else
-		park(epc, request, refuser);
+		fault_for_page(epc, request);
 }
 
 /* One turn for the first in the queue. Returns whether the next one may have its turn. */
@@ -273,11 +318,10 @@ static bool serve_first(struct epc *epc, struct epc_cgroup *cgroup)
 
 	if (page && page->state == PAGE_UNMAPPING && MUTANT(epc, READ_PARKED_DURING_UNMAP))
 		return false;
-	if (page) {
+	if (page && !request->leaf)
 		fault_touch(epc, page);
-	} else {
+	else if (!page)
 		error = fault_allocate(epc, request, &refuser);
-	}
 	if (error == -EBUSY && refuser == cgroup) {
 		if (!is_hopeless(epc, cgroup))
 			return takeback_begin(epc, cgroup);
@@ -286,12 +330,10 @@ static bool serve_first(struct epc *epc, struct epc_cgroup *cgroup)
 		return true;
 	}
 	unpark(epc, request);
-	if (!error)
-		read_done(epc, request);
-	else if (error == -EBUSY)
+	if (error == -EBUSY)
 		park(epc, request, refuser);
 	else
-		epc_reply(epc, request, error);
+		fault_done(epc, request, error);
 	return true;
 }
 
@@ -347,13 +389,13 @@ static int cluster_allocate(struct epc *epc, struct epc_request *request, uint64
 	struct epc_stake *stake;
 	int error = 0;
 
-	if (cgroup_waited_at(request->payer) || !cluster_has_room(epc, nr_new))
+	if (cgroup_waited_at(request) || !cluster_has_room(epc, nr_new))
 		return -EBUSY;
-	if (cgroup_charge(epc, request->payer, nr_new))
+	if (cgroup_charge(epc, request->payer, request->instance, nr_new))
 		return -EBUSY;
 	stake = stake_get(epc, request->instance, request->payer);
 	if (!stake) {
-		cgroup_uncharge(epc, request->payer, nr_new);
+		cgroup_uncharge(epc, request->payer, request->instance, nr_new);
 		return -ENOMEM;
 	}
 	for (uint64_t i = 0; i < request->count && !error; i++) {
@@ -366,7 +408,7 @@ static int cluster_allocate(struct epc *epc, struct epc_request *request, uint64
 		}
 	}
 	if (error) {
-		cgroup_uncharge(epc, request->payer, nr_new - nr_assigned);
+		cgroup_uncharge(epc, request->payer, request->instance, nr_new - nr_assigned);
 		if (!nr_assigned)
 			stake_put(epc, stake);
 		cluster_undo(epc, request, &new);
@@ -414,6 +456,7 @@ void epc_read(struct epc *epc, struct epc_request *request)
 {
 	list_init(&request->node);
 	request->waits_at = NULL;
+	request->leaf = NULL;
 	request->is_zero = false;
 	if (!request->count || request->count > EPC_CLUSTER_PAGES_MAX ||
 	    request->first >= EPC_NR_INDICES || request->count > EPC_NR_INDICES - request->first)
@@ -443,6 +486,12 @@ void epc_delivered(struct epc *epc, struct epc_instance *instance, uint64_t firs
 	}
 }
 
+void fault_cancel(struct epc *epc, struct epc_request *request, int error)
+{
+	unpark(epc, request);
+	fault_done(epc, request, error);
+}
+
 void epc_interrupt(struct epc *epc, struct epc_request *request)
 {
 	if (!request->waits_at)
@@ -451,6 +500,5 @@ void epc_interrupt(struct epc *epc, struct epc_request *request)
 		request->waits_at->nr_waiters--;
 		return;
 	}
-	unpark(epc, request);
-	epc_reply(epc, request, -EINTR);
+	fault_cancel(epc, request, -EINTR);
 }

@@ -19,6 +19,7 @@
 #define CLUSTER_RESERVE_PAGES 64u /* left free by clusters, as the kernel's high watermark */
 #define TAKE_BACK_PAGES_MIN 16u	  /* the kernel's reclaim batch */
 #define WAITERS_PER_STEP 32u
+#define LEAF_UNMAPS_MAX 16u /* times that a leaf unmaps a page that is touched again */
 
 /*
  * ACTIVE: mapped, or may be. UNMAPPING: an unmapping that covers it is in flight; nobody may free
@@ -39,21 +40,23 @@ enum page_class {
 	CLASS_LEAVING,	/* it will come free or prove its use soon, by itself */
 };
 
-/* The descriptor of an EPC page; 24 bytes. The EPCM of stage 1: whatever else knows of a page
- * could be rebuilt from it. */
+/* The descriptor of an EPC page; 24 bytes. It says whose the page is, its EPCM entry (src/sgx, 16
+ * bytes) what it is to an enclave: whatever else knows of a page could be rebuilt from the two. */
 struct epc_page {
 	struct epc_stake *stake; /* whose it is and who pays; NULL: free */
 	uint64_t index : 35;
 	uint64_t state : 3;
 	uint64_t is_speculative : 1;
 	uint64_t is_alone : 1; /* came with a READ of one page: perhaps a fault, taken back last */
-	uint64_t is_filling : 1; /* a READ of it is answered but not delivered */
-	uint64_t has_bytes : 1;	 /* else it reads as zero */
-	uint64_t is_reset : 1;	 /* UNMAPPING: for a reset or punch, not to take it back */
-	uint64_t is_touched : 1; /* UNMAPPING: a fault of it was answered meanwhile */
-	uint64_t is_written : 1; /* UNMAPPING: dirty bytes came with it */
-	uint64_t gives_back : 1; /* UNMAPPING: for a punch */
-	uint32_t next, prev;	 /* free list (next only), or takeable list of the stake */
+	uint64_t is_filling : 1;  /* a READ of it is answered but not delivered */
+	uint64_t is_zombie : 1;	  /* SECS of a released instance, children are elsewhere */
+	uint64_t has_bytes : 1;	  /* else it reads as zero */
+	uint64_t is_reset : 1;	  /* UNMAPPING: for a reset or punch */
+	uint64_t is_for_leaf : 1; /* UNMAPPING: for a leaf. Neither: to take it back */
+	uint64_t is_touched : 1;  /* UNMAPPING: a fault of it was answered meanwhile */
+	uint64_t is_written : 1;  /* UNMAPPING: dirty bytes came with it */
+	uint64_t gives_back : 1;  /* UNMAPPING: for a punch */
+	uint32_t next, prev;	  /* free list (next only), or takeable list of the stake */
 };
 
 struct section {
@@ -70,6 +73,7 @@ struct section {
 struct tally {
 	uint64_t nr_pages, nr_takeable, nr_leaving;
 	uint64_t nr_stakes, nr_instances, nr_children, nr_payers;
+	uint64_t nr_secs, nr_zombies;
 };
 
 /* The pages of one instance that one cgroup pays for; there while it has pages. */
@@ -78,10 +82,11 @@ struct epc_stake {
 	struct epc_cgroup *cgroup;
 	struct epc_stake *next_in_bucket;
 	struct epc_list instance_node;
-	struct epc_list takeable_node; /* on its cgroup's list while nr_takeable != 0 */
-	uint64_t nr_pages;	       /* = number of descriptors that name it */
-	uint64_t nr_takeable;	       /* = pages of CLASS_TAKEABLE = length of the list */
-	uint64_t nr_leaving;	       /* = pages of CLASS_LEAVING */
+	struct epc_list takeable_node;	/* on its cgroup's list while nr_takeable != 0 */
+	struct epc_list own_limit_node; /* on its instance's own limit's, likewise */
+	uint64_t nr_pages;		/* = number of descriptors that name it */
+	uint64_t nr_takeable;		/* = pages of CLASS_TAKEABLE = length of the list */
+	uint64_t nr_leaving;		/* = pages of CLASS_LEAVING */
 	uint32_t takeable_head; /* clusters' pages, newest first, then those that came alone */
 	uint32_t takeable_tail;
 	bool is_doomed;	   /* its instance is being released: all its pages leave */
@@ -95,36 +100,16 @@ struct refusal {
 	bool is_incident; /* recorded; else it was refused once */
 };
 
-struct epc_instance {
-	struct epc *epc;
-	struct epc_cgroup *cgroup;
-	void *cookie;
-	uint64_t id; /* 0: has never had a page */
-	struct index index;
-	struct epc_list node;		/* on epc->instances */
-	struct epc_list operation_node; /* on epc->operations while there is something to do now */
-	struct epc_list requests;	/* RESET and PUNCH, first come first served */
-	struct epc_list stakes;
-	struct epc_unmap unmap; /* the running operation's */
-	bool is_unmapping;	/* that one is in flight */
-	bool is_stalled;	/* the operation waits for a take back in its way */
-	bool is_releasing;
-	bool is_doomed; /* releasing: all stakes are doomed */
-	uint64_t release_cursor;
-	uint64_t nr_unmaps;	 /* in flight, of any kind */
-	uint64_t nr_undelivered; /* READ replies on their way */
-	uint64_t nr_pages;	 /* = sum of its stakes' */
-	uint64_t nr_speculative, nr_with_bytes, peak_pages, end_index;
-	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets;
-	struct refusal refusals[NR_REFUSALS_KNOWN];
-	unsigned int next_refusal;
-};
-
+/*
+ * A cgroup; and the own limit of an instance, which is like one that has no directory: it is
+ * charged besides the payer and its ancestors, refuses, and has a queue.
+ */
 struct epc_cgroup {
 	struct epc_cgroup *parent;
 	uint64_t id;
 	void *cookie;
 	struct epc_list node; /* on epc->cgroups */
+	bool is_own_limit;
 	uint64_t max_bytes, max_pages;
 	uint64_t usage_pages; /* = own stakes' pages + children's usage */
 	uint64_t peak_pages;
@@ -145,10 +130,56 @@ struct epc_cgroup {
 	struct tally seen;	  /* valid.c's scratch */
 };
 
+/* The instances of one virtual machine; gone with the last of them. */
+struct epc_vm {
+	struct epc_list
+		instances; /* epc_instance.vm_node; those already seen by a round at the end */
+	struct epc_list requests; /* of the whole VM, the first one is being done */
+	struct epc_list leaves;	  /* that wait until a loss is over */
+	uint64_t nr_losses;	  /* LOSE among its requests */
+	uint64_t nr_open;	  /* instances that are not released */
+};
+
+struct epc_instance {
+	struct epc *epc;
+	struct epc_vm *vm;
+	struct epc_list vm_node;
+	uint64_t vm_round; /* of the last request of the whole VM that has seen it */
+	struct epc_cgroup *cgroup;
+	struct epc_cgroup own_limit;
+	void *cookie;
+	uint64_t id; /* 0: has never had a page */
+	struct index index;
+	struct epc_list node;		/* on epc->instances */
+	struct epc_list operation_node; /* on epc->operations while there is something to do now */
+	struct epc_list requests;	/* RESET, PUNCH, LOSE, first come first served */
+	struct epc_list leaves;		/* that wait with rcx in it */
+	struct epc_list stakes;
+	struct epc_unmap unmap; /* the running operation's */
+	bool is_unmapping;	/* that one is in flight */
+	bool is_stalled;	/* the operation waits for a take back in its way */
+	bool is_releasing;
+	bool is_doomed; /* releasing: all stakes are doomed */
+	bool has_told_zombies;
+	uint64_t release_cursor;
+	uint64_t nr_unmaps;	 /* in flight, of any kind */
+	uint64_t nr_undelivered; /* READ replies on their way */
+	uint64_t nr_pins;	 /* operands of leaves that the core has */
+	uint64_t nr_secs;	 /* SECS pages in it */
+	uint64_t nr_zombies;	 /* of them */
+	uint64_t nr_pages;	 /* = sum of its stakes' */
+	uint64_t nr_speculative, nr_with_bytes, peak_pages, end_index;
+	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_leaves;
+	struct refusal refusals[NR_REFUSALS_KNOWN];
+	unsigned int next_refusal;
+};
+
 struct epc {
 	struct section sections[EPC_NR_SECTIONS_MAX];
 	unsigned int nr_sections;
 	struct epc_page *pages;
+	struct sgx *sgx;
+	bool is_metadata_only;
 	uint64_t nr_pages, nr_free;
 	struct epc_allocator allocator;
 	uint64_t now_ns;
@@ -160,7 +191,8 @@ struct epc {
 	struct epc_record records[NR_RECORDS_QUEUED];
 	unsigned int first_record, nr_records;
 	struct epc_stake *stakes[NR_STAKE_BUCKETS];
-	uint64_t next_instance_id;
+	uint64_t next_instance_id, next_vm_round;
+	uint64_t nr_secs, nr_zombies, nr_leaves;
 	uint64_t nr_speculative, nr_parked, nr_unmaps, nr_started;
 	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_taken_back;
 #ifdef EPC_MUTANTS
@@ -174,7 +206,7 @@ void epc_dealloc(struct epc *epc, void *memory, size_t size);
 void epc_record_add(struct epc *epc, const struct epc_record *record);
 void epc_reply(struct epc *epc, struct epc_request *request, int result);
 void unmap_begin(struct epc *epc, struct epc_unmap *unmap, struct epc_instance *instance,
-		 uint64_t first, uint32_t count, bool is_reset);
+		 uint64_t first, uint32_t count, enum epc_unmap_kind kind);
 
 /* page.c: descriptors */
 uint32_t page_pfn(const struct epc *epc, const struct epc_page *page);
@@ -192,16 +224,23 @@ int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool i
 void page_free(struct epc *epc, struct epc_page *page);
 void page_set_used(struct epc *epc, struct epc_page *page); /* not speculative any more */
 void page_drop_bytes(struct epc *epc, struct epc_page *page);
+/* The unmapping of the page is acknowledged. Returns whether it was touched meanwhile. */
+bool page_unmapping_over(struct epc *epc, struct epc_page *page);
 
 /* cgroup.c */
 void cgroup_init(struct epc_cgroup *cgroup, struct epc_cgroup *parent, uint64_t id, void *cookie);
-/* Charges nr_pages to the payer and its ancestors, or to none: NULL, or who refused. */
-struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages);
+/*
+ * Charges nr_pages to the instance's own limit, the payer and its ancestors, or to none of them:
+ * NULL, or who refused.
+ */
+struct epc_cgroup *cgroup_charge(struct epc *epc, struct epc_cgroup *payer,
+				 struct epc_instance *instance, uint64_t nr_pages);
 /* The pages of the charge are there: a charge that is undone again is no peak. */
 void cgroup_note_peak(struct epc *epc, struct epc_cgroup *payer);
-void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, uint64_t nr_pages);
-/* The nearest of the cgroup and its ancestors at which somebody waits, or NULL. */
-struct epc_cgroup *cgroup_waited_at(struct epc_cgroup *cgroup);
+void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, struct epc_instance *instance,
+		     uint64_t nr_pages);
+/* The nearest limit above the request at which somebody waits, or NULL. */
+struct epc_cgroup *cgroup_waited_at(const struct epc_request *request);
 void cgroup_wake(struct epc *epc, struct epc_cgroup *cgroup);
 void cgroup_wake_up(struct epc *epc, struct epc_cgroup *cgroup); /* it and its ancestors */
 bool cgroup_is_below(const struct epc_cgroup *cgroup, const struct epc_cgroup *ancestor);
@@ -217,6 +256,40 @@ void stake_doom(struct epc *epc, struct epc_stake *stake);
 
 /* fault.c */
 void fault_serve_waiters(struct epc *epc);
+void fault_for_leaf(struct epc *epc, struct epc_request *request); /* the page is not there */
+void fault_cancel(struct epc *epc, struct epc_request *request, int error); /* it is parked */
+void instance_started(struct epc *epc, struct epc_instance *instance);
+
+/* enclave.c: what pages are to the processor */
+/* Whether the page reads as all ones and drops what is written to it. */
+bool page_is_hidden(const struct epc *epc, const struct epc_page *page);
+bool page_is_secs(const struct epc *epc, const struct epc_page *page);
+/*
+ * EREMOVE: 0, SGX_CHILD_PRESENT, or SGX_ENCLAVE_ACT unless is_forced. A zombie whose last child
+ * this was is freed.
+ */
+int page_remove(struct epc *epc, struct epc_page *page, bool is_forced);
+/* A page has become, or was, a SECS. */
+void page_count_secs(struct epc *epc, const struct epc_page *page, int64_t delta);
+/* Frees the SECS if it is a zombie without children. */
+void secs_child_gone(struct epc *epc, uint32_t secs);
+void page_set_zombie(struct epc *epc, struct epc_page *page);
+
+/* leaf.c */
+void leaf_allocated(struct epc *epc, struct epc_leaf *leaf, int result);
+void leaf_unmapped(struct epc *epc, struct epc_unmap *unmap);
+/* Those that wait for a page of the instance look again. */
+void leaf_wake(struct epc *epc, struct epc_instance *instance);
+void leaf_wake_vm(struct epc *epc, struct epc_vm *vm);
+void leaf_instance_released(struct epc *epc, struct epc_instance *instance);
+
+/* vm.c: instances that belong together, and requests that go over all of them */
+struct epc_vm *vm_get(struct epc *epc, struct epc_instance *sibling); /* NULL: no memory */
+void vm_join(struct epc_vm *vm, struct epc_instance *instance);
+void vm_leave(struct epc *epc, struct epc_instance *instance); /* perhaps the last */
+/* A request of the whole VM is through with one instance: on to the next. */
+void vm_request_next(struct epc *epc, struct epc_vm *vm);
+void vm_instance_released(struct epc *epc, struct epc_instance *instance);
 
 /* takeback.c */
 /* Takes pages back in the subtree: true when it freed some at once or an unmapping is in flight. */
@@ -227,5 +300,9 @@ void takeback_unmapped(struct epc *epc, struct epc_unmap *unmap);
 void operation_queue(struct epc *epc, struct epc_instance *instance);
 void operation_step(struct epc *epc);
 void operation_unmapped(struct epc *epc, struct epc_unmap *unmap);
+/* A request of the whole VM, at this instance now. */
+void operation_add(struct epc *epc, struct epc_instance *instance, struct epc_request *request);
+/* Frees one page of a released instance that no unmapping covers, or makes it a zombie. */
+void operation_release_page(struct epc *epc, struct epc_page *page);
 
 #endif

@@ -80,6 +80,17 @@
 	X(PARKED_WITHOUT_HOPE)	    /* parked although nothing will come free */                \
 	X(STAKE_NOT_FOUND)	    /* a stake is in no bucket */                               \
 	X(LEAVING_FORGETS_PARENT)   /* ancestors do not know of leaving pages */                \
+	X(OWN_LIMIT_IGNORED)	    /* an instance's own limit refuses nothing */               \
+	X(NO_SECOND_PASS)	    /* a SECS whose children came later stays */                \
+	X(NO_SECOND_ROUND)	    /* a SECS whose children were elsewhere stays */            \
+	X(ZOMBIE_FORGOTTEN)	    /* a zombie stays when its last child goes */               \
+	X(CHILD_MISCOUNTED)	    /* a zombie goes one child too early */                     \
+	X(RELEASE_FREES_SECS)	    /* a released SECS is freed although it has children */     \
+	X(HIDDEN_READABLE)	    /* a SECS can be read */                                    \
+	X(HIDDEN_WRITTEN)	    /* a SECS can be overwritten */                             \
+	X(LEAF_NOT_COHERENT)	    /* a leaf works on a page that is mapped */                 \
+	X(LEAF_DURING_LOSS)	    /* a leaf builds on while everything is being lost */       \
+	X(LEAF_ON_OTHER_VM)	    /* a leaf may name another VM's page */                     \
 	X(COUNT)
 
 enum epc_mutant {

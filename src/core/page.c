@@ -35,14 +35,14 @@ char *page_bytes(struct epc *epc, const struct epc_page *page)
 	uint32_t pfn = page_pfn(epc, page);
 	const struct section *section = page_section(epc, pfn);
 
-	if (!section->bytes)
+	if (epc->is_metadata_only)
 		return NULL;
 	return section->bytes + (size_t)(pfn - section->first_pfn) * EPC_PAGE_SIZE;
 }
 
 enum page_class page_class(const struct epc_page *page)
 {
-	if (!page->stake)
+	if (!page->stake || page->is_zombie)
 		return CLASS_NONE;
 	if (page->stake->is_doomed || page->gives_back)
 		return CLASS_LEAVING;
@@ -194,7 +194,7 @@ void page_free(struct epc *epc, struct epc_page *page)
 	if (!MUTANT(epc, FREE_KEEPS_INDEX))
 		index_remove(&instance->index, &epc->allocator, page->index);
 	free_add(epc, page);
-	cgroup_uncharge(epc, cgroup, 1);
+	cgroup_uncharge(epc, cgroup, instance, 1);
 	stake_put(epc, stake);
 }
 
@@ -216,4 +216,20 @@ void page_drop_bytes(struct epc *epc, struct epc_page *page)
 		return;
 	page->stake->instance->nr_with_bytes -= page->has_bytes;
 	page->has_bytes = false;
+}
+
+bool page_unmapping_over(struct epc *epc, struct epc_page *page)
+{
+	enum page_class was = page_class(page);
+	bool is_touched = page->is_touched ||
+			  (page->is_written && MUTANT(epc, WRITE_AFTER_RESET_KEPT));
+
+	page->state = is_touched ? PAGE_ACTIVE : PAGE_INACTIVE;
+	page->is_touched = false;
+	page->is_written = false;
+	page->is_reset = false;
+	page->is_for_leaf = false;
+	page->gives_back = false;
+	page_reclass(epc, page, was);
+	return is_touched;
 }

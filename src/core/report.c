@@ -18,6 +18,9 @@ void epc_report(const struct epc *epc, struct epc_report *report)
 		.nr_refusals = epc->nr_refusals,
 		.nr_resets = epc->nr_resets,
 		.nr_taken_back = epc->nr_taken_back,
+		.nr_secs = epc->nr_secs,
+		.nr_zombies = epc->nr_zombies,
+		.nr_leaves = epc->nr_leaves,
 	};
 }
 
@@ -47,6 +50,12 @@ void epc_instance_report(const struct epc_instance *instance, struct epc_instanc
 		.nr_clusters = instance->nr_clusters,
 		.nr_refusals = instance->nr_refusals,
 		.nr_resets = instance->nr_resets,
+		.nr_leaves = instance->nr_leaves,
+		.max_bytes = instance->own_limit.max_bytes,
+		.nr_secs = instance->nr_secs,
+		.nr_zombies = instance->nr_zombies,
+		.is_released = instance->is_releasing,
+		.nr_in_vm = instance->vm->nr_open,
 	};
 }
 
@@ -56,6 +65,20 @@ uint64_t epc_stake_pages(const struct epc *epc, const struct epc_instance *insta
 	const struct epc_stake *stake = stake_find(epc, instance, cgroup);
 
 	return stake ? stake->nr_pages : 0;
+}
+
+bool epc_has_stake_below(const struct epc_instance *instance, const struct epc_cgroup *cgroup)
+{
+	const struct epc_list *node = instance->stakes.next;
+
+	while (node != &instance->stakes) {
+		const struct epc_stake *stake = LIST_ENTRY(node, struct epc_stake, instance_node);
+
+		if (cgroup_is_below(stake->cgroup, cgroup))
+			return true;
+		node = node->next;
+	}
+	return false;
 }
 
 void epc_page_report(const struct epc *epc, const struct epc_instance *instance, uint64_t index,
@@ -70,7 +93,9 @@ void epc_page_report(const struct epc *epc, const struct epc_instance *instance,
 	report->is_speculative = page->is_speculative;
 	report->has_bytes = page->has_bytes;
 	report->is_unmapping = page->state == PAGE_UNMAPPING;
+	report->is_zombie = page->is_zombie;
 	report->payer = page->stake->cgroup;
+	sgx_epcm(epc->sgx, page_pfn(epc, page), &report->epcm);
 	while (page_pfn(epc, page) - epc->sections[report->section].first_pfn >=
 	       epc->sections[report->section].nr_pages)
 		report->section++;

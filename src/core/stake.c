@@ -43,6 +43,7 @@ struct epc_stake *stake_get(struct epc *epc, struct epc_instance *instance,
 	stake->takeable_head = PFN_NONE;
 	stake->takeable_tail = PFN_NONE;
 	list_init(&stake->takeable_node);
+	list_init(&stake->own_limit_node);
 	list_init(&stake->instance_node);
 	list_add_tail(&instance->stakes, &stake->instance_node);
 	bucket = bucket_of(epc, instance, cgroup);
@@ -69,13 +70,18 @@ void stake_put(struct epc *epc, struct epc_stake *stake)
 
 static void count_takeable(struct epc_stake *stake, int64_t delta)
 {
+	struct epc_cgroup *own_limit = &stake->instance->own_limit;
 	bool had = stake->nr_takeable;
 
 	stake->nr_takeable += (uint64_t)delta;
-	if (!had && stake->nr_takeable)
+	own_limit->nr_takeable += (uint64_t)delta;
+	if (!had && stake->nr_takeable) {
 		list_add_tail(&stake->cgroup->takeable_stakes, &stake->takeable_node);
-	else if (!stake->nr_takeable)
+		list_add_tail(&own_limit->takeable_stakes, &stake->own_limit_node);
+	} else if (!stake->nr_takeable) {
 		list_remove(&stake->takeable_node);
+		list_remove(&stake->own_limit_node);
+	}
 	for (struct epc_cgroup *cgroup = stake->cgroup; cgroup; cgroup = cgroup->parent) {
 		had = cgroup->nr_takeable;
 		cgroup->nr_takeable += (uint64_t)delta;
@@ -96,6 +102,7 @@ void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class
 		count_takeable(stake, delta);
 	} else {
 		stake->nr_leaving += (uint64_t)delta;
+		stake->instance->own_limit.nr_leaving += (uint64_t)delta;
 		for (struct epc_cgroup *cgroup = stake->cgroup; cgroup; cgroup = cgroup->parent) {
 			cgroup->nr_leaving += (uint64_t)delta;
 			if (MUTANT(epc, LEAVING_FORGETS_PARENT))
@@ -104,6 +111,7 @@ void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class
 	}
 	/* Whoever waits for these pages has to decide anew. */
 	cgroup_wake_up(epc, stake->cgroup);
+	cgroup_wake(epc, &stake->instance->own_limit);
 }
 
 void stake_doom(struct epc *epc, struct epc_stake *stake)

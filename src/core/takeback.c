@@ -13,6 +13,12 @@ static struct epc_stake *takeable_stake(struct epc_cgroup *cgroup)
 {
 	struct epc_stake *stake;
 
+	if (cgroup->is_own_limit) {
+		struct epc_list *node = cgroup->takeable_stakes.next;
+
+		list_move_tail(&cgroup->takeable_stakes, node);
+		return LIST_ENTRY(node, struct epc_stake, own_limit_node);
+	}
 	while (list_is_empty(&cgroup->takeable_stakes)) {
 		struct epc_list *node = cgroup->takeable_children.next;
 
@@ -57,7 +63,7 @@ static void begin_unmapping(struct epc *epc, struct epc_cgroup *cgroup, struct e
 	if (MUTANT(epc, UNMAP_RUN_TOO_LONG) && count > 8)
 		count++;
 	cgroup->is_taking = true;
-	unmap_begin(epc, &cgroup->unmap, stake->instance, first, count, false);
+	unmap_begin(epc, &cgroup->unmap, stake->instance, first, count, EPC_UNMAP_TAKE_BACK);
 }
 
 bool takeback_begin(struct epc *epc, struct epc_cgroup *cgroup)

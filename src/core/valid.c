@@ -50,6 +50,27 @@ static void clear_tallies(const struct epc *epc)
 	}
 }
 
+/* An owned page, and what it is to the processor. */
+static const char *check_enclave_page(const struct epc *epc, const struct epc_page *page,
+				      const struct sgx_epcm *epcm)
+{
+	const struct epc_instance *instance = page->stake->instance;
+	bool is_secs = epcm->is_valid && epcm->type == SGX_PT_SECS;
+
+	HOLDS(!page->is_zombie || (is_secs && instance->is_releasing &&
+				   sgx_secs_nr_children(epc->sgx, page_pfn(epc, page))),
+	      "a zombie is no SECS, or has no children");
+	if (!epcm->is_valid)
+		return NULL;
+	HOLDS(!page->is_speculative, "a page of an enclave could be taken back");
+	HOLDS(page->has_bytes, "a page of an enclave has no content");
+	HOLDS(epcm->secs == SGX_PAGE_OUTSIDE ||
+		      (epc->pages[epcm->secs].stake &&
+		       epc->pages[epcm->secs].stake->instance->vm == instance->vm),
+	      "an enclave is in two VMs");
+	return NULL;
+}
+
 /* Every owned page is in its instance's index and in its stake's tally. */
 static const char *tally_pages(const struct epc *epc)
 {
@@ -58,8 +79,12 @@ static const char *tally_pages(const struct epc *epc)
 	for (uint32_t pfn = 0; pfn < epc->nr_pages; pfn++) {
 		const struct epc_page *page = &epc->pages[pfn];
 		enum page_class class = page_class(page);
+		struct sgx_epcm epcm;
+		const char *why;
 
+		sgx_epcm(epc->sgx, pfn, &epcm);
 		if (!page->stake) {
+			HOLDS(!epcm.is_valid, "a free page belongs to an enclave");
 			HOLDS(page->state == PAGE_FREE && !page->has_bytes && !page->is_speculative,
 			      "a free page is not clean");
 			continue;
@@ -70,9 +95,15 @@ static const char *tally_pages(const struct epc *epc)
 										     "in its "
 										     "instance's "
 										     "index");
-		HOLDS(page->state == PAGE_UNMAPPING || (!page->is_reset && !page->is_touched &&
-							!page->is_written && !page->gives_back),
+		HOLDS(page->state == PAGE_UNMAPPING ||
+			      (!page->is_reset && !page->is_for_leaf && !page->is_touched &&
+			       !page->is_written && !page->gives_back),
 		      "a page has marks of an unmapping that is over");
+		why = check_enclave_page(epc, page, &epcm);
+		if (why)
+			return why;
+		page->stake->seen.nr_secs += epcm.is_valid && epcm.type == SGX_PT_SECS;
+		page->stake->seen.nr_zombies += page->is_zombie;
 		page->stake->seen.nr_pages++;
 		page->stake->seen.nr_takeable += class == CLASS_TAKEABLE;
 		page->stake->seen.nr_leaving += class == CLASS_LEAVING;
@@ -93,23 +124,32 @@ static const char *tally_pages(const struct epc *epc)
 		const struct epc_instance *instance = LIST_ENTRY(node, struct epc_instance, node);
 
 		nr_covered += instance->is_unmapping ? instance->unmap.count : 0;
+		nr_covered += instance->own_limit.is_taking ? instance->own_limit.unmap.count : 0;
+		FOR_EACH(entry, &instance->leaves)
+		nr_covered += LIST_ENTRY(entry, struct epc_leaf, wait_node)->is_unmapping;
 	}
 	HOLDS(nr_covered == nr_unmapping, "a page is UNMAPPING without an unmapping");
 	return NULL;
 }
 
-static const char *check_unmap(const struct epc *epc, const struct epc_unmap *unmap, bool is_reset)
+static const char *check_unmap(const struct epc *epc, const struct epc_unmap *unmap,
+			       enum epc_unmap_kind kind)
 {
+	bool is_reset = kind == EPC_UNMAP_RESET;
+	bool is_for_leaf = kind == EPC_UNMAP_LEAF;
+
 	HOLDS(unmap->count && unmap->count <= EPC_STEP_PAGES, "an unmapping is too large");
-	HOLDS(unmap->is_reset == is_reset, "an unmapping has changed its purpose");
+	HOLDS(unmap->kind == kind, "an unmapping has changed its purpose");
 	for (uint64_t i = 0; i < unmap->count; i++) {
 		const struct epc_page *page = page_find(epc, unmap->instance, unmap->first + i);
 
 		HOLDS(page, "an unmapping covers a page that is not the instance's");
-		HOLDS(page->state == PAGE_UNMAPPING && page->is_reset == is_reset, "an unmapping "
-										   "covers a page "
-										   "of another "
-										   "state");
+		HOLDS(page->state == PAGE_UNMAPPING && page->is_reset == is_reset &&
+			      page->is_for_leaf == is_for_leaf,
+		      "an unmapping "
+		      "covers a page "
+		      "of another "
+		      "state");
 	}
 	return NULL;
 }
@@ -157,11 +197,71 @@ static const char *check_stake(const struct epc *epc, const struct epc_stake *st
 									   "list, or is not, "
 									   "wrongly");
 	HOLDS(stake_find(epc, stake->instance, cgroup) == stake, "a stake cannot be found");
+	HOLDS(list_is_empty(&stake->own_limit_node) == !stake->nr_takeable, "a stake is on its own "
+									    "limit's takeable "
+									    "list, or is not, "
+									    "wrongly");
 	cgroup->seen.nr_stakes++;
 	cgroup->seen.nr_pages += seen->nr_pages;
 	cgroup->seen.nr_takeable += seen->nr_takeable;
 	cgroup->seen.nr_leaving += seen->nr_leaving;
 	return check_takeable_list(epc, stake);
+}
+
+static const char *check_waiters(const struct epc_cgroup *cgroup)
+{
+	uint64_t nr_waiters = 0;
+
+	FOR_EACH(node, &cgroup->waiters)
+	{
+		const struct epc_request *request = LIST_ENTRY(node, struct epc_request, node);
+
+		HOLDS(request->waits_at == cgroup, "a parked request is in the wrong queue");
+		HOLDS(request->count == 1, "a cluster is parked");
+		HOLDS(cgroup->is_own_limit ? &request->instance->own_limit == cgroup :
+					     cgroup_is_below(request->payer, cgroup),
+		      "a parked request waits at a limit "
+		      "that it is not under");
+		request->payer->seen.nr_payers++;
+		nr_waiters++;
+	}
+	HOLDS(nr_waiters == cgroup->nr_waiters, "a queue is miscounted");
+	HOLDS(!nr_waiters || cgroup->nr_takeable || cgroup->nr_leaving || cgroup->is_taking ||
+		      !list_is_empty(&cgroup->wake_node),
+	      "a request is parked without hope");
+	return NULL;
+}
+
+/* The limit of the instance's own; what is parked there is counted by check_cgroups(). */
+static const char *check_own_limit(const struct epc *epc, const struct epc_instance *instance)
+{
+	const struct epc_cgroup *own_limit = &instance->own_limit;
+	uint64_t nr_takeable = 0, nr_leaving = 0;
+
+	FOR_EACH(node, &instance->stakes)
+	{
+		const struct epc_stake *stake = LIST_ENTRY(node, struct epc_stake, instance_node);
+
+		nr_takeable += stake->nr_takeable;
+		nr_leaving += stake->nr_leaving;
+	}
+	HOLDS(own_limit->usage_pages == instance->nr_pages, "an own limit's usage is not its "
+							    "pages");
+	HOLDS(own_limit->nr_takeable == nr_takeable && own_limit->nr_leaving == nr_leaving, "an "
+											    "own "
+											    "limit'"
+											    "s "
+											    "takeab"
+											    "le or "
+											    "leavin"
+											    "g "
+											    "pages "
+											    "are "
+											    "miscou"
+											    "nted");
+	if (own_limit->is_taking)
+		return check_unmap(epc, &own_limit->unmap, EPC_UNMAP_TAKE_BACK);
+	return NULL;
 }
 
 static const char *check_operations(const struct epc_instance *instance)
@@ -170,8 +270,10 @@ static const char *check_operations(const struct epc_instance *instance)
 
 	if (instance->is_releasing) {
 		HOLDS(list_is_empty(&instance->requests), "a released instance has requests");
-		HOLDS(is_queued || instance->nr_unmaps || instance->nr_undelivered, "a release is "
-										    "forgotten");
+		HOLDS(is_queued || instance->nr_unmaps || instance->nr_undelivered ||
+			      instance->nr_pins || instance->nr_zombies,
+		      "a release is "
+		      "forgotten");
 		return NULL;
 	}
 	HOLDS(!instance->is_stalled || instance->nr_unmaps, "an operation waits for nothing");
@@ -184,6 +286,7 @@ static const char *check_operations(const struct epc_instance *instance)
 static const char *check_instance(const struct epc *epc, const struct epc_instance *instance)
 {
 	uint64_t nr_pages = 0, nr_speculative = 0, nr_with_bytes = 0, nr_staked = 0;
+	uint64_t nr_secs = 0, nr_zombies = 0;
 	const char *why;
 
 	HOLDS(index_is_valid(&instance->index), "an index is torn");
@@ -203,6 +306,8 @@ static const char *check_instance(const struct epc *epc, const struct epc_instan
 		const struct epc_stake *stake = LIST_ENTRY(node, struct epc_stake, instance_node);
 
 		nr_staked += stake->nr_pages;
+		nr_secs += stake->seen.nr_secs;
+		nr_zombies += stake->seen.nr_zombies;
 		why = check_stake(epc, stake);
 		if (why)
 			return why;
@@ -214,41 +319,25 @@ static const char *check_instance(const struct epc *epc, const struct epc_instan
 	HOLDS(nr_with_bytes == instance->nr_with_bytes, "an instance's pages with bytes are "
 							"miscounted");
 	HOLDS(instance->peak_pages >= nr_pages, "an instance's peak is below its pages");
+	HOLDS(nr_secs == instance->nr_secs && nr_zombies == instance->nr_zombies, "an instance's "
+										  "SECS pages are "
+										  "miscounted");
+	why = check_own_limit(epc, instance);
+	if (why)
+		return why;
 	instance->cgroup->seen.nr_instances++;
 	if (instance->is_unmapping) {
-		why = check_unmap(epc, &instance->unmap, true);
+		why = check_unmap(epc, &instance->unmap, EPC_UNMAP_RESET);
 		if (why)
 			return why;
 	}
 	return check_operations(instance);
 }
 
-static const char *check_waiters(const struct epc_cgroup *cgroup)
-{
-	uint64_t nr_waiters = 0;
-
-	FOR_EACH(node, &cgroup->waiters)
-	{
-		const struct epc_request *request = LIST_ENTRY(node, struct epc_request, node);
-
-		HOLDS(request->waits_at == cgroup, "a parked request is in the wrong queue");
-		HOLDS(request->count == 1, "a cluster is parked");
-		HOLDS(cgroup_is_below(request->payer, cgroup), "a parked request waits at a limit "
-							       "that it is not under");
-		request->payer->seen.nr_payers++;
-		nr_waiters++;
-	}
-	HOLDS(nr_waiters == cgroup->nr_waiters, "a queue is miscounted");
-	HOLDS(!nr_waiters || cgroup->nr_takeable || cgroup->nr_leaving || cgroup->is_taking ||
-		      !list_is_empty(&cgroup->wake_node),
-	      "a request is parked without hope");
-	return NULL;
-}
-
 /* Children come after their parent on the list: adding up backwards is enough. */
 static const char *check_cgroups(const struct epc *epc)
 {
-	uint64_t nr_parked = 0;
+	uint64_t nr_parked = 0, nr_secs = 0, nr_zombies = 0;
 
 	FOR_EACH(node, &epc->cgroups)
 	{
@@ -259,10 +348,23 @@ static const char *check_cgroups(const struct epc *epc)
 			return why;
 		nr_parked += cgroup->nr_waiters;
 		if (cgroup->is_taking)
-			why = check_unmap(epc, &cgroup->unmap, false);
+			why = check_unmap(epc, &cgroup->unmap, EPC_UNMAP_TAKE_BACK);
 		if (why)
 			return why;
 	}
+	FOR_EACH(node, &epc->instances)
+	{
+		const struct epc_instance *instance = LIST_ENTRY(node, struct epc_instance, node);
+		const char *why = check_waiters(&instance->own_limit);
+
+		if (why)
+			return why;
+		nr_parked += instance->own_limit.nr_waiters;
+		nr_secs += instance->nr_secs;
+		nr_zombies += instance->nr_zombies;
+	}
+	HOLDS(nr_secs == epc->nr_secs && nr_zombies == epc->nr_zombies, "SECS pages are "
+									"miscounted");
 	HOLDS(nr_parked == epc->nr_parked, "parked requests are miscounted");
 	for (struct epc_list *node = epc->cgroups.prev; node != &epc->cgroups; node = node->prev) {
 		const struct epc_cgroup *cgroup = LIST_ENTRY(node, struct epc_cgroup, node);
@@ -299,6 +401,8 @@ bool epc_is_valid(const struct epc *epc, const char **why)
 	const char *found = check_sections(epc);
 
 	clear_tallies(epc);
+	if (!found && !sgx_is_valid(epc->sgx, &found) && !found)
+		found = "the EPCM is torn";
 	if (!found)
 		found = tally_pages(epc);
 	FOR_EACH(node, &epc->instances)

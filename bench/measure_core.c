@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "core/epc.h"
@@ -43,6 +44,7 @@ struct call {
 /* The EPC, the cgroup that pays, and the clock that the core is told. */
 struct measure {
 	struct epc *epc;
+	struct epc_section_config section;
 	struct epc_cgroup *payer;
 	uint64_t tick_ns;
 	struct epc_unmap *unmaps[NR_UNMAPS_MAX];
@@ -91,29 +93,51 @@ static int cgroups_new(struct measure *measure)
 	return 0;
 }
 
+/* Of the contents only those of SECS pages are ever touched: the others cost no memory. */
+static int section_init(struct epc_section_config *section, uint64_t nr_pages)
+{
+	void *bytes = mmap(NULL, nr_pages * EPC_PAGE_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	*section = (struct epc_section_config){ .nr_pages = nr_pages, .bytes = bytes };
+	return bytes == MAP_FAILED ? -errno : 0;
+}
+
+static void section_fini(struct epc_section_config *section)
+{
+	munmap(section->bytes, section->nr_pages * EPC_PAGE_SIZE);
+}
+
 static int measure_init(struct measure *measure, uint64_t nr_pages)
 {
-	struct epc_section_config section = { .nr_pages = nr_pages };
 	struct epc_config config = {
-		.sections = &section,
+		.sections = &measure->section,
 		.nr_sections = 1,
 		.allocator = { .alloc_fn = memory_alloc, .free_fn = memory_free },
+		.is_metadata_only = true,
 	};
 	int error;
 
 	memset(measure, 0, sizeof(*measure));
-	error = epc_new(&config, &measure->epc);
+	error = section_init(&measure->section, nr_pages);
 	if (error != 0)
 		return error;
-	error = cgroups_new(measure);
+	error = epc_new(&config, &measure->epc);
 	if (error != 0)
-		epc_free(measure->epc);
+		goto section_fini;
+	error = cgroups_new(measure);
+	if (error == 0)
+		return 0;
+	epc_free(measure->epc);
+section_fini:
+	section_fini(&measure->section);
 	return error;
 }
 
 static void measure_fini(struct measure *measure)
 {
 	epc_free(measure->epc);
+	section_fini(&measure->section);
 }
 
 /* As the caller must after each call. */
@@ -242,7 +266,7 @@ static int round_run(struct measure *measure, uint64_t nr_pages, uint64_t *alloc
 {
 	struct epc_instance *instance;
 	uint64_t began_ns = cpu_ns(), allocated_ns;
-	int error = epc_open(measure->epc, measure->payer, measure, &instance);
+	int error = epc_open(measure->epc, measure->payer, NULL, measure, &instance);
 
 	if (error != 0)
 		return error;
@@ -301,7 +325,7 @@ static int life_run(struct call *calls, uint64_t nr_pages)
 	if (error != 0)
 		return error;
 	measure.calls = calls;
-	error = epc_open(measure.epc, measure.payer, &measure, &instance);
+	error = epc_open(measure.epc, measure.payer, NULL, &measure, &instance);
 	if (error == 0)
 		error = populate(&measure, instance, nr_pages);
 	if (error == 0)

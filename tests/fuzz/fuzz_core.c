@@ -304,7 +304,7 @@ static void call_open(struct world *world)
 	if (instance == world->instances + NR_INSTANCES)
 		return;
 	cgroup = choose_cgroup(world, &number);
-	error = epc_open(world->epc, cgroup, instance, &instance->instance);
+	error = epc_open(world->epc, cgroup, NULL, instance, &instance->instance);
 	MUST(!error || (error == -ENOMEM && world->has_failed), "epc_open() fails");
 	if (error)
 		instance->instance = NULL;
@@ -528,16 +528,14 @@ static void world_begin(struct world *world)
 		.nr_sections = 1 + input_byte(&world->input) % 3,
 		.allocator = { allocate, deallocate, world },
 	};
-	bool is_metadata_only = input_byte(&world->input) % 8 == 7;
 
+	config.is_metadata_only = input_byte(&world->input) % 8 == 7;
 	for (unsigned int i = 0; i < config.nr_sections; i++) {
 		uint64_t nr_pages = 1 + input_byte(&world->input) % 24;
 
 		sections[i] = (struct epc_section_config){ .nr_pages = nr_pages, .node = (int)i };
 		world->nr_pages += nr_pages;
-		if (is_metadata_only)
-			continue;
-		world->section_bytes[i] = malloc(nr_pages * EPC_PAGE_SIZE);
+		world->section_bytes[i] = aligned_alloc(EPC_PAGE_SIZE, nr_pages * EPC_PAGE_SIZE);
 		MUST(world->section_bytes[i], "the fuzzer itself has no memory");
 		memset(world->section_bytes[i], POISON ^ 0x0f, nr_pages * EPC_PAGE_SIZE);
 		sections[i].bytes = world->section_bytes[i];

@@ -64,7 +64,7 @@ static bool is_busy(const struct sim *sim, int number, bool *may_be_busy)
 			return true;
 	*may_be_busy = false; /* an unmapping on behalf of its waiters, who are gone */
 	for (int i = 0; i < SIM_NR_UNMAPS; i++)
-		*may_be_busy |= sim->unmaps[i].unmap && !sim->unmaps[i].is_reset;
+		*may_be_busy |= sim->unmaps[i].unmap && sim->unmaps[i].kind == EPC_UNMAP_TAKE_BACK;
 	return false;
 }
 

@@ -6,10 +6,10 @@
 
 #include "sim.h"
 
-static struct sim_unmap *find_unmap(struct sim *sim, bool is_reset)
+static struct sim_unmap *find_unmap(struct sim *sim, enum epc_unmap_kind kind)
 {
 	for (int i = 0; i < SIM_NR_UNMAPS; i++)
-		if (sim->unmaps[i].unmap && sim->unmaps[i].is_reset == is_reset)
+		if (sim->unmaps[i].unmap && sim->unmaps[i].kind == kind)
 			return &sim->unmaps[i];
 	return NULL;
 }
@@ -35,7 +35,7 @@ void sim_chase_reset_touched(struct sim *sim)
 		sim_store(sim, instance, i);
 	sim_operation_begin(sim, instance, SIM_REMOVE_ALL, 0, EPC_NR_INDICES);
 	sim_core_run(sim);
-	struct sim_unmap *unmap = find_unmap(sim, true);
+	struct sim_unmap *unmap = find_unmap(sim, EPC_UNMAP_RESET);
 
 	sim_must(sim, unmap, "a reset unmaps what is mapped");
 	for (uint64_t n = 4 + sim_below(sim, 40); n; n--) {
@@ -91,7 +91,7 @@ void sim_chase_reset_undelivered(struct sim *sim)
 				    sim_below(sim, 4), 1 + sim_below(sim, 16));
 	for (int i = 0; i < 30; i++) {
 		sim_core_step(sim);
-		struct sim_unmap *unmap = find_unmap(sim, true);
+		struct sim_unmap *unmap = find_unmap(sim, EPC_UNMAP_RESET);
 
 		if (unmap)
 			sim_unmap_go(sim, unmap);
@@ -241,7 +241,7 @@ void sim_chase_punch_for_waiter(struct sim *sim)
 		sim_settle_transport(sim);
 	}
 	sim_core_run(sim);
-	sim_must(sim, find_unmap(sim, true), "a hole unmaps what is mapped");
+	sim_must(sim, find_unmap(sim, EPC_UNMAP_RESET), "a hole unmaps what is mapped");
 	sim_fault(sim, second, 3);
 	sim_must(sim, sim_nr_parked(sim) == 1, "a fault waits for pages of the hole");
 	sim_quiesce(sim);
@@ -288,7 +288,7 @@ void sim_chase_release_unmapping(struct sim *sim)
 	for (int i = 0; i < 3; i++)
 		sim_fault(sim, second, i);
 	sim_core_run(sim);
-	struct sim_unmap *unmap = find_unmap(sim, false);
+	struct sim_unmap *unmap = find_unmap(sim, EPC_UNMAP_TAKE_BACK);
 
 	sim_must(sim, unmap, "speculative pages are taken back");
 	for (uint64_t n = sim_below(sim, 30); n; n--)

@@ -32,7 +32,8 @@ int sim_open(struct sim *sim, int cgroup)
 	instance->opener = cgroup;
 	instance->payer = cgroup;
 
-	int error = epc_open(sim->epc, sim->cgroups[cgroup].cgroup, instance, &instance->instance);
+	int error = epc_open(sim->epc, sim->cgroups[cgroup].cgroup, NULL, instance,
+			     &instance->instance);
 
 	if (error) {
 		if (error != -ENOMEM || nr_failures == sim->nr_failures)

@@ -45,6 +45,8 @@ static void take_record(struct sim *sim, const struct epc_record *record)
 	case EPC_RECORD_STARTED:
 	case EPC_RECORD_RESET:
 	case EPC_RECORD_PUNCHED:
+	case EPC_RECORD_LOST:
+	case EPC_RECORD_ZOMBIES:
 		break;
 	case EPC_RECORD_REFUSED:
 		sim_check_refused_record(sim, record);
@@ -75,9 +77,10 @@ static void check_unmap(struct sim *sim, const struct sim_unmap *unmap)
 		    other->first < unmap->first + unmap->count)
 			sim_fail(sim, "two unmappings overlap");
 	}
-	if (!unmap->is_reset)
-		sim_check_taken_back(sim, unmap);
-	for (int slot = 0; !unmap->is_reset && slot < SIM_NR_SLOTS; slot++) {
+	if (unmap->kind != EPC_UNMAP_TAKE_BACK)
+		return;
+	sim_check_taken_back(sim, unmap);
+	for (int slot = 0; slot < SIM_NR_SLOTS; slot++) {
 		const struct sim_page *page = &sim->instances[unmap->instance].pages[slot];
 		uint64_t index = sim_slot_index(slot);
 
@@ -101,7 +104,7 @@ static void take_unmap(struct sim *sim, struct epc_unmap *effect)
 	unmap->instance = instance_of(sim, effect->cookie);
 	unmap->first = effect->first;
 	unmap->count = effect->count;
-	unmap->is_reset = effect->is_reset;
+	unmap->kind = effect->kind;
 	unmap->has_flushed = sim_chance(sim, 2);
 	unmap->cursor = 0;
 	sim->figures.nr_unmaps++;
@@ -110,7 +113,9 @@ static void take_unmap(struct sim *sim, struct epc_unmap *effect)
 	hash(sim, unmap->count);
 	sim_trace(sim, "  unmap instance %d first 0x%llx count %llu%s", unmap->instance,
 		  (unsigned long long)unmap->first, (unsigned long long)unmap->count,
-		  unmap->is_reset ? ", reset" : "");
+		  unmap->kind == EPC_UNMAP_RESET ? ", reset" :
+		  unmap->kind == EPC_UNMAP_LEAF	 ? ", leaf" :
+						   "");
 	check_unmap(sim, unmap);
 }
 

@@ -165,7 +165,7 @@ struct sim_unmap {
 	struct epc_unmap *unmap; /* NULL: unused */
 	int instance;
 	uint64_t first, count;
-	bool is_reset;
+	enum epc_unmap_kind kind;
 	bool has_flushed; /* its dirty pages were written by one pass in front */
 	int cursor;	  /* slot */
 };
@@ -235,7 +235,7 @@ struct sim {
 	void *section_bytes[EPC_NR_SECTIONS_MAX];
 	uint64_t section_pages[EPC_NR_SECTIONS_MAX];
 	uint64_t nr_pages;
-	bool is_metadata_only; /* some section is */
+	bool is_metadata_only;
 	unsigned int walk_period;
 
 	uint64_t fail_countdown; /* the n-th allocation from now fails; 0: none */

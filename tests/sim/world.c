@@ -76,19 +76,17 @@ static void begin(struct sim *sim)
 		.sections = sections,
 		.nr_sections = sim->nr_sections,
 		.allocator = { allocate, deallocate, sim },
+		.is_metadata_only = sim->is_metadata_only,
 		.mutant = sim->options.mutant,
 	};
 
 	for (unsigned int i = 0; i < sim->nr_sections; i++) {
 		size_t size = sim->section_pages[i] * EPC_PAGE_SIZE;
 
-		sim->section_bytes[i] = NULL;
-		if (!(sim->is_metadata_only && i == 0)) {
-			sim->section_bytes[i] = malloc(size);
-			if (!sim->section_bytes[i])
-				abort();
-			memset(sim->section_bytes[i], POISON, size);
-		}
+		sim->section_bytes[i] = aligned_alloc(EPC_PAGE_SIZE, size);
+		if (!sim->section_bytes[i])
+			abort();
+		memset(sim->section_bytes[i], POISON, size);
 		sections[i].nr_pages = sim->section_pages[i];
 		sections[i].node = (int)i;
 		sections[i].bytes = sim->section_bytes[i];

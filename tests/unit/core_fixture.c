@@ -33,7 +33,7 @@ static void deallocate(void *context, void *memory, size_t size)
 
 static int try(struct fixture *f, uint64_t nr_pages, uint64_t nr_more)
 {
-	f->bytes = malloc((nr_pages + nr_more) * PAGE);
+	f->bytes = aligned_alloc(PAGE, (nr_pages + nr_more) * PAGE);
 	assert_non_null(f->bytes);
 	/* an EPC's memory is as somebody left it */
 	memset(f->bytes, 0x5a, (nr_pages + nr_more) * PAGE);
@@ -166,7 +166,7 @@ struct epc_instance *instance_in(struct fixture *f, struct epc_cgroup *cgroup)
 {
 	struct epc_instance *instance;
 
-	assert_int_equal(epc_open(f->epc, cgroup, NULL, &instance), 0);
+	assert_int_equal(epc_open(f->epc, cgroup, NULL, NULL, &instance), 0);
 	fixture_take(f);
 	return instance;
 }

@@ -165,7 +165,7 @@ static void speculative_pages_are_taken_back(void **state)
 	assert_int_equal(read_send(&f, &request, instance, cgroup, 100, 1), PENDING);
 	fixture_run(&f);
 	assert_int_equal(f.nr_unmaps, 1);
-	assert_false(f.unmaps[0]->is_reset);
+	assert_int_equal(f.unmaps[0]->kind, EPC_UNMAP_TAKE_BACK);
 	write_byte(&f, instance, f.unmaps[0]->first, 'w');
 	assert_int_equal(read_send(&f, &second, instance, cgroup, f.unmaps[0]->first + 1, 1), 0);
 	fixture_unmapped(&f);

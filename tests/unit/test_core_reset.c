@@ -238,7 +238,7 @@ static bool live(struct fixture *f, uint64_t n)
 	fixture_fail_nth(f, n);
 	if (epc_cgroup_new(f->epc, f->root, 1, NULL, &cgroup) != 0)
 		return true;
-	if (epc_open(f->epc, cgroup, NULL, &instance) != 0)
+	if (epc_open(f->epc, cgroup, NULL, NULL, &instance) != 0)
 		return true;
 	static const uint64_t firsts[] = { 0, 5000, 1 << 19, EPC_NR_INDICES - 1, 505, 70 };
 	static const uint64_t counts[] = { 1, 1, 1, 1, 20, 1 };

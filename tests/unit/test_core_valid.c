@@ -159,8 +159,10 @@ static void unmappings(void **state)
 
 	(void)state;
 	begin(&w);
-	REPLACED(&w, w.limited->unmap.is_reset, true, "an unmapping has changed its purpose");
-	REPLACED(&w, w.reset->unmap.is_reset, false, "an unmapping has changed its purpose");
+	REPLACED(&w, w.limited->unmap.kind, EPC_UNMAP_RESET,
+		 "an unmapping has changed its purpose");
+	REPLACED(&w, w.reset->unmap.kind, EPC_UNMAP_TAKE_BACK,
+		 "an unmapping has changed its purpose");
 	REPLACED(&w, w.reset->unmap.first, 1,
 		 "an unmapping covers a page that is not the instance's");
 	REPLACED(&w, w.reset->is_unmapping, false, "a page is UNMAPPING without an unmapping");

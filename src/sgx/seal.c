@@ -5,7 +5,7 @@
  *
  *   seal_init, seal_fini          a key
  *   seal_encrypt, seal_decrypt    a page under a version that no page ever had before
- *   seal_header                   the MAC alone
+ *   seal_header                   the MAC of a page without contents
  *
  * The order of the bytes of IV and header is hidden in hardware; this one is the model's.
  */
@@ -104,8 +104,62 @@ bool seal_decrypt(struct seal *seal, uint64_t version, const uint8_t header[128]
 	return EVP_CipherFinal_ex(seal->decrypt, nothing, &size) == 1;
 }
 
+static uint64_t rotate(uint64_t word, unsigned int by)
+{
+	return word << by | word >> (64 - by);
+}
+
+static void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = rotate(v[1], 13) ^ v[0];
+	v[3] = rotate(v[3], 16) ^ v[2];
+	v[0] = rotate(v[0], 32);
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = rotate(v[1], 17) ^ v[2];
+	v[3] = rotate(v[3], 21) ^ v[0];
+	v[2] = rotate(v[2], 32);
+}
+
+static void sip_absorb(uint64_t v[4], uint64_t word)
+{
+	v[3] ^= word;
+	sip_round(v);
+	v[0] ^= word;
+}
+
+static uint64_t sip_finish(uint64_t v[4])
+{
+	for (int i = 0; i < 3; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/*
+ * SipHash-1-3 with 128 bits (Aumasson and Bernstein), here with a key that everybody knows: an EPC
+ * without contents has nothing to hide, and a simulator must afford billions of these. GCM would
+ * take 150 ns for it, all of libcrypto's MACs more.
+ */
 void seal_header(struct seal *seal, uint64_t version, const uint8_t header[128], uint8_t mac[16])
 {
-	begin(seal->encrypt, version, header);
-	end(seal->encrypt, mac);
+	/* The constants of SipHash, key 0, with the mark of 128 bits. */
+	uint64_t v[4] = { 0x736f6d6570736575, 0x646f72616e646f6d ^ 0xee, 0x6c7967656e657261,
+			  0x7465646279746573 };
+	uint64_t word, tag[2];
+
+	(void)seal;
+	for (size_t i = 0; i < HEADER_SIZE; i += sizeof(word)) {
+		memcpy(&word, header + i, sizeof(word));
+		sip_absorb(v, word);
+	}
+	sip_absorb(v, version);
+	/* The length in bytes, modulo 256, as the last word's top byte. */
+	sip_absorb(v, (uint64_t)(HEADER_SIZE + sizeof(version)) << 56);
+	v[2] ^= 0xee;
+	tag[0] = sip_finish(v);
+	v[1] ^= 0xdd;
+	tag[1] = sip_finish(v);
+	memcpy(mac, tag, sizeof(tag));
 }

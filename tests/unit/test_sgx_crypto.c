@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -563,6 +564,31 @@ static void seal_header_bits(void **state)
 	seal_fini(&s.seal);
 }
 
+static void seal_header_is_siphash(void **state)
+{
+	unsigned int nr_rounds = 1, nr_last_rounds = 3;
+	size_t mac_size = 16, size = 0;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &mac_size),
+		OSSL_PARAM_construct_uint(OSSL_MAC_PARAM_C_ROUNDS, &nr_rounds),
+		OSSL_PARAM_construct_uint(OSSL_MAC_PARAM_D_ROUNDS, &nr_last_rounds),
+		OSSL_PARAM_construct_end(),
+	};
+	uint8_t message[128 + 8], key[16] = { 0 }, expected[16], mac[16];
+	struct seal seal = { .encrypt = NULL };
+	uint64_t version;
+
+	(void)state;
+	for (uint8_t i = 0; i < sizeof(message); i++)
+		message[i] = (uint8_t)(3 * i + 1);
+	memcpy(&version, message + 128, sizeof(version));
+	assert_non_null(EVP_Q_mac(NULL, "SIPHASH", NULL, NULL, params, key, sizeof(key), message,
+				  sizeof(message), expected, sizeof(expected), &size));
+	assert_int_equal(size, sizeof(mac));
+	seal_header(&seal, version, message, mac);
+	assert_memory_equal(mac, expected, sizeof(mac));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -581,6 +607,7 @@ int main(void)
 		cmocka_unit_test(seal_bit_flips),
 		cmocka_unit_test(seal_needs_its_key),
 		cmocka_unit_test(seal_header_bits),
+		cmocka_unit_test(seal_header_is_siphash),
 	};
 
 	return cmocka_run_group_tests(tests, key_setup, key_teardown);

@@ -64,21 +64,23 @@ static uint8_t *data_of(const struct sgx *sgx, struct sgx_epc operand)
 	return bytes_of(sgx, operand.page) + (operand.address & (SGX_PAGE_SIZE - 1));
 }
 
-/*
- * The SECINFO in RBX. Without contents nobody knows what it says: it says fitting, which is what
- * is right for the leaf and its target.
- */
-static int secinfo_load(const struct sgx *sgx, uint32_t secs, struct sgx_epc rbx, uint64_t fitting,
-			struct sgx_secinfo *secinfo)
+/* A SECINFO lies in RBX. */
+static int secinfo_check(const struct sgx *sgx, uint32_t secs, struct sgx_epc rbx)
 {
-	int result = data_check(sgx, secs, rbx, 64, SGX_SECINFO_R, SGX_OPERAND_RBX);
+	return data_check(sgx, secs, rbx, 64, SGX_SECINFO_R, SGX_OPERAND_RBX);
+}
 
-	if (result)
-		return result;
+/*
+ * Copies it; false: something reserved is in it. Without contents nobody knows what it says: it
+ * says fitting, which is what is right for the leaf and its target.
+ */
+static bool secinfo_load(const struct sgx *sgx, struct sgx_epc rbx, uint64_t fitting,
+			 struct sgx_secinfo *secinfo)
+{
 	*secinfo = (struct sgx_secinfo){ .flags = fitting };
 	if (has_contents(sgx, SGX_PT_REG))
 		memcpy(secinfo, data_of(sgx, rbx), sizeof(*secinfo));
-	return secinfo_has_reserved(secinfo, SECINFO_ALL) ? SGX_GP : 0;
+	return !secinfo_has_reserved(secinfo, SECINFO_ALL);
 }
 
 /* What EACCEPT can be asked for: {REG, PENDING or PR}, {TCS or TRIM, MODIFIED}. */
@@ -116,9 +118,11 @@ int sgx_eaccept(struct sgx *sgx, uint32_t secs, struct sgx_epc rbx, struct sgx_e
 	struct sgx_secinfo secinfo;
 	int result;
 
-	result = secinfo_load(sgx, secs, rbx, eaccept_fitting(entry), &secinfo);
+	result = secinfo_check(sgx, secs, rbx);
 	if (result)
 		return result;
+	if (!secinfo_load(sgx, rbx, eaccept_fitting(entry), &secinfo))
+		return SGX_GP;
 	result = page_check(sgx, secs, rcx, SGX_OPERAND_RCX);
 	if (result)
 		return result;
@@ -159,7 +163,7 @@ int sgx_eacceptcopy(struct sgx *sgx, uint32_t secs, struct sgx_epc rbx, struct s
 	struct sgx_secinfo secinfo;
 	int result;
 
-	result = secinfo_load(sgx, secs, rbx, FLAGS_REG | SGX_SECINFO_RWX, &secinfo);
+	result = secinfo_check(sgx, secs, rbx);
 	if (result)
 		return result;
 	if (!is_inside(sgx, secs, rcx, SGX_PAGE_SIZE) || !is_inside(sgx, secs, rdx, SGX_PAGE_SIZE))
@@ -168,6 +172,8 @@ int sgx_eacceptcopy(struct sgx *sgx, uint32_t secs, struct sgx_epc rbx, struct s
 		return SGX_PF(SGX_OPERAND_RCX);
 	if (!in_epc(sgx, rdx))
 		return SGX_PF(SGX_OPERAND_RDX);
+	if (!secinfo_load(sgx, rbx, FLAGS_REG | SGX_SECINFO_RWX, &secinfo))
+		return SGX_GP;
 	if (secinfo_type(&secinfo) != SGX_PT_REG || (secinfo.flags & FLAGS_RW) == SGX_SECINFO_W)
 		return SGX_GP;
 	if (!is_accessible(sgx, secs, rdx, SGX_SECINFO_R))
@@ -192,12 +198,14 @@ int sgx_emodpe(struct sgx *sgx, uint32_t secs, struct sgx_epc rbx, struct sgx_ep
 	struct sgx_secinfo secinfo;
 	int result;
 
-	result = secinfo_load(sgx, secs, rbx, FLAGS_REG | SGX_SECINFO_RWX, &secinfo);
+	result = secinfo_check(sgx, secs, rbx);
 	if (result)
 		return result;
 	result = page_check(sgx, secs, rcx, SGX_OPERAND_RCX);
 	if (result)
 		return result;
+	if (!secinfo_load(sgx, rbx, FLAGS_REG | SGX_SECINFO_RWX, &secinfo))
+		return SGX_GP;
 	if (!is_accessible(sgx, secs, rcx, 0))
 		return SGX_PF(SGX_OPERAND_RCX);
 	if (!can_modify(sgx, rcx))

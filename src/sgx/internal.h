@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The processor's own structures, for src/sgx only: the EPCM, the hidden part of a SECS, and what
- * the files of this room offer each other.
+ * the files of this room offer each other (sigstruct.h has what others need as well).
  */
 #ifndef EPCD_SGX_INTERNAL_H
 #define EPCD_SGX_INTERNAL_H
 
 #include "sgx/sgx.h"
+#include "sgx/sigstruct.h"
 
 /*
  * One entry of the EPCM: 16 bytes. blk_epoch is the low half of the epoch of the last EBLOCK,
@@ -105,12 +106,6 @@ void measure_begin(struct secs_page *secs); /* and absorbs the block of ECREATE 
 void measure_eadd(struct secs_page *secs, uint64_t offset, const struct sgx_secinfo *secinfo);
 void measure_eextend(struct secs_page *secs, uint64_t offset, const void *chunk);
 void measure_end(const struct secs_page *secs, uint8_t mrenclave[32]);
-
-/* sigstruct.c: of a copy that nobody else can change. */
-bool sigstruct_is_well_formed(const struct sgx_sigstruct *sigstruct);
-/* RSA-3072 with exponent 3, by Q1 and Q2 as the processor does. padding: top 352 bytes of EM. */
-bool sigstruct_is_signed(const struct sgx_sigstruct *sigstruct, uint8_t padding[352]);
-void sigstruct_signer(const struct sgx_sigstruct *sigstruct, uint8_t mrsigner[32]);
 
 /* seal.c. -1: no memory. header: 128 bytes of additional data. version: not 0. */
 int seal_init(struct seal *seal, const uint8_t key[16]);

@@ -34,10 +34,10 @@ int sgx_eblock(struct sgx *sgx, struct sgx_epc rcx)
 		return SGX_PG_IS_SECS;
 	if (entry->type == SGX_PT_VA)
 		return SGX_NOTBLOCKABLE;
-	if (entry->is_blocked)
-		return SGX_BLKSTATE;
 	if (!can_track(sgx, entry->secs))
 		return SGX_ENTRYEPOCH_LOCKED;
+	if (entry->is_blocked)
+		return SGX_BLKSTATE;
 
 	entry->is_blocked = true;
 	epcm_begin_tracking(sgx, entry);
@@ -177,13 +177,13 @@ int sgx_ewb(struct sgx *sgx, struct sgx_pageinfo *rbx, struct sgx_epc rcx, struc
 	slot = va_slot(sgx, rdx);
 	if (!slot)
 		return SGX_PF(SGX_OPERAND_RDX);
-	result = ewb_state(sgx, rcx.page, entry);
-	if (result)
-		return result;
 	if (!rbx->srcpge.bytes && has_contents(sgx, entry->type))
 		return SGX_PF(SGX_OPERAND_SRCPGE);
 	if (!rbx->secinfo.bytes)
 		return SGX_PF(SGX_OPERAND_SECINFO);
+	result = ewb_state(sgx, rcx.page, entry);
+	if (result)
+		return result;
 
 	ewb_seal(sgx, rcx.page, entry, sgx->next_version, rbx->srcpge.bytes, &pcmd);
 	memcpy(rbx->secinfo.bytes, &pcmd, sizeof(pcmd));

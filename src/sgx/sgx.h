@@ -174,8 +174,9 @@ int sgx_eexit(struct sgx *sgx, struct sgx_epc tcs);
 int sgx_aex(struct sgx *sgx, struct sgx_epc tcs);
 
 /*
- * The leaves that enclave code executes. secs: page of the SECS of the enclave that it runs in.
- * All operands are linear addresses inside of the enclave and what they translate to.
+ * The leaves that enclave code executes. secs: page of the SECS of the enclave that it runs in;
+ * #GP where that is no valid SECS. All operands are linear addresses inside of the enclave and
+ * what they translate to.
  */
 int sgx_eaccept(struct sgx *sgx, uint32_t secs, struct sgx_epc rbx, struct sgx_epc rcx);
 int sgx_eacceptcopy(struct sgx *sgx, uint32_t secs, struct sgx_epc rbx, struct sgx_epc rcx,

@@ -117,7 +117,8 @@ struct epc_place {
  * that executes it, rbx_place where its SECINFO lies in the enclave, at the linear address rbx.
  *
  * Before the leaf, the page that rcx names is unmapped from everybody, so that its last bytes
- * count (for ENCLU those of rdx and rbx_place too), and it is there afterwards, charged to the caller's cgroup, if the leaf makes a page.
+ * count (for ENCLU those of rdx and rbx_place too), and it is there afterwards, charged to the
+ * caller's cgroup, if the leaf makes a page.
  * Pages of an enclave that are not REG read as all ones, and what is written to them is dropped.
  *
  * 0: the leaf was executed, result says how it ended. Errors: EINVAL (reserved, an unknown leaf or

@@ -26,11 +26,12 @@
  *   parked       a request that waits in the queue of the cgroup that refused its page.
  *   VM           the instances that belong together: their enclaves may spread over all of them.
  *   leaf         an instruction of SGX, executed for a guest on pages of its VM (sgx/sgx.h).
- *   remove       EREMOVE: a page of an enclave becomes plain memory again. Children are an enclave's
- *                pages, its SECS can only be removed when they are.
+ *   remove       EREMOVE: a page of an enclave becomes plain memory again. Children are an
+ *                enclave's pages, its SECS can only be removed when they are.
  *   zombie       a SECS page of a released instance that still has children in another one.
- *   hidden       a page that the processor keeps from everybody: SECS, TCS, VA, and what is blocked
- *                or trimmed. It reads as all ones and drops what is written, as the abort page does.
+ *   hidden       a page that the processor keeps from everybody: SECS, TCS, VA, and what is
+ *                blocked or trimmed. It reads as all ones and drops what is written, as the abort
+ *                page does.
  *
  * Every call does at most EPC_STEP_PAGES pages of work, whatever is left is done by epc_step().
  * After each call, and before the next one, the caller takes all effects.
@@ -97,8 +98,8 @@ struct epc_config {
 };
 
 /*
- * READ, RESET, PUNCH and LOSE. The caller owns the memory, embeds this in a structure of its own and
- * keeps it until the request has come back as EPC_EFFECT_REPLY; then it is the caller's again.
+ * READ, RESET, PUNCH and LOSE. The caller owns the memory, embeds this in a structure of its own
+ * and keeps it until the request has come back as EPC_EFFECT_REPLY; then it is the caller's again.
  */
 struct epc_request {
 	/* set by the caller */
@@ -242,9 +243,11 @@ bool epc_step(struct epc *epc);
 
 /*
  * Instances. cgroup is the opener's, borrowed; sibling is another instance of the same VM, or
- * NULL: the first; the cookie comes back with effects and records. ENOMEM is the one error. epc_release() is the last close: no request of the instance may be
- * outstanding (the kernel holds the file until they are answered); unmappings may. The instance
- * then belongs to the core, EPC_EFFECT_GONE is the end of its cookie.
+ * NULL: the first; the cookie comes back with effects and records. ENOMEM is the one error.
+ * epc_release() is the last close: no request of the instance may be outstanding (the kernel
+ * holds the file until they are answered), but those of the whole VM may, and leaves that name a
+ * place in it, and unmappings. The instance then belongs to the core, EPC_EFFECT_GONE is the end
+ * of its cookie.
  */
 int epc_open(struct epc *epc, struct epc_cgroup *cgroup, struct epc_instance *sibling, void *cookie,
 	     struct epc_instance **instance);

@@ -69,6 +69,8 @@ static void record(void *context, const struct epc_record *record)
 
 	if (record->kind == EPC_RECORD_STARTED)
 		vepc_started(daemon, record);
+	else if (record->kind == EPC_RECORD_REFUSED)
+		vepc_refused(record);
 	journal_add(daemon->journal, record);
 }
 

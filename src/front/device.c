@@ -325,15 +325,12 @@ static void node_write(struct daemon *daemon, fuse_req_t req, struct node *node,
 }
 
 static void node_ioctl(struct daemon *daemon, fuse_req_t req, struct node *node, unsigned int cmd,
-		       void *arg, struct fuse_file_info *file, size_t in_size, size_t out_size)
+		       const void *arg, const void *in, size_t in_size, size_t out_size)
 {
 	struct vepc *vepc = node_vepc(req, node);
 
-	(void)file;
-	(void)in_size;
-	(void)out_size;
 	if (vepc)
-		vepc_ioctl(daemon, req, vepc, cmd, arg);
+		vepc_ioctl(daemon, req, vepc, cmd, arg, in, in_size, out_size);
 }
 
 static void node_fallocate(struct daemon *daemon, fuse_req_t req, struct node *node, int mode,

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 
 #define NR_UNMAPPERS 4u
@@ -171,6 +172,10 @@ int engine_new(const struct epc_section_config *sections, unsigned int nr_sectio
 		goto free_engine;
 	error = sections_map(new);
 	if (error)
+		goto free_engine;
+	error = -EIO;
+	/* So few bytes come at once or not at all (getrandom(2)). */
+	if (getrandom(config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 		goto free_engine;
 	config.sections = new->sections;
 	config.allocator = pool_allocator(new->pool);

@@ -32,7 +32,7 @@ struct engine_ops {
 /*
  * Makes the engine and its EPC (the contents' memory is reserved, not used, until a page has
  * bytes). engine_start() starts the stepper and the unmappers, engine_stop() ends them: no new
- * request may come by then. Errors: -ENOMEM, -EINVAL, -EAGAIN (threads).
+ * request may come by then. Errors: -ENOMEM, -EINVAL, -EAGAIN (threads), -EIO (no random bytes).
  */
 int engine_new(const struct epc_section_config *sections, unsigned int nr_sections,
 	       const struct engine_ops *ops, void *context, struct engine **engine);

@@ -126,13 +126,18 @@ static char *cgroup_text(const struct mirror_cgroup *cgroup)
 	return text;
 }
 
+static void vepc_copy(struct journal_entry *entry, const struct vepc *vepc)
+{
+	entry->pid = vepc->pid;
+	snprintf(entry->command, sizeof(entry->command), "%s", vepc->command);
+}
+
 void journal_add(struct journal *journal, const struct epc_record *record)
 {
 	const struct vepc *vepc = record->instance_cookie;
 	struct journal_entry entry = { .kind = JOURNAL_RECORD, .record = *record };
 
-	entry.pid = vepc->pid;
-	snprintf(entry.command, sizeof(entry.command), "%s", vepc->command);
+	vepc_copy(&entry, vepc);
 	if (record->payer_cookie)
 		entry.cgroup = cgroup_text(record->payer_cookie);
 	else if (vepc->cgroup_path)
@@ -150,6 +155,24 @@ void journal_add_limit(struct journal *journal, const char *cgroup_path, uint64_
 	entry.record.limit_bytes = max_bytes;
 	entry.record.usage_bytes = usage_bytes;
 	entry.cgroup = text_escape_string_new(cgroup_path);
+	queue_add(journal, &entry);
+}
+
+void journal_add_own_limit(struct journal *journal, const struct vepc *vepc,
+			   const struct epc_instance_report *report, uint64_t max_bytes)
+{
+	struct journal_entry entry = {
+		.kind = JOURNAL_OWN_LIMIT,
+		.old_max_bytes = report->max_bytes,
+		.record = {
+			.instance_id = report->id,
+			.limit_bytes = max_bytes,
+			.usage_bytes = report->nr_pages << EPC_PAGE_SHIFT,
+		},
+	};
+
+	vepc_copy(&entry, vepc);
+	entry.cgroup = vepc->cgroup_path ? strdup(vepc->cgroup_path) : NULL;
 	queue_add(journal, &entry);
 }
 

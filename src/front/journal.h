@@ -44,6 +44,14 @@ void journal_add_limit(struct journal *journal, const char *cgroup_path, uint64_
 		       uint64_t max_bytes, uint64_t usage_bytes);
 
 /*
+ * The same for the own limit of an instance; report is of before. Under the engine's lock, as
+ * journal_add().
+ */
+struct vepc;
+void journal_add_own_limit(struct journal *journal, const struct vepc *vepc,
+			   const struct epc_instance_report *report, uint64_t max_bytes);
+
+/*
  * The last refusal of an instance as its JSON record without a newline, a new string that the
  * caller frees; NULL: none, older than those of JOURNAL_NR_REFUSALS other instances, or no memory.
  */

@@ -28,22 +28,34 @@ static bool is_root(const char *escaped_path)
 	return escaped_path && strcmp(escaped_path, "/") == 0;
 }
 
+/* Whose limit it was, and which. A new string; NULL: no memory. */
+static char *refuser_text(const struct journal_entry *entry)
+{
+	const char *cgroup = shown(entry->cgroup), *refuser = shown(entry->refuser);
+	bool is_of_payer = strcmp(cgroup, refuser) == 0;
+	char *text = NULL;
+	int size;
+
+	if (entry->record.is_own_limit)
+		size = asprintf(&text, "its instance %" PRIu64 " is at its own limit:",
+				entry->record.instance_id);
+	else if (is_root(entry->refuser))
+		size = asprintf(&text, "the EPC is full: capacity");
+	else
+		size = asprintf(&text, "cgroup %s%s%s%s is at its limit: misc.max", refuser,
+				is_of_payer ? "" : ", above its own ", is_of_payer ? "" : cgroup,
+				is_of_payer ? "" : ",");
+	return size < 0 ? NULL : text;
+}
+
 /* "VM 4242 (qemu-system-x86) was refused EPC: ..." names the limit that it was, and whose. */
 static char *refusal_sentence(const struct journal_entry *entry)
 {
 	const struct epc_record *record = &entry->record;
-	const char *cgroup = shown(entry->cgroup), *refuser = shown(entry->refuser);
-	bool is_own = strcmp(cgroup, refuser) == 0;
-	char *where = NULL, *text = NULL;
+	char *where = refuser_text(entry), *text = NULL;
 	int size;
 
-	if (is_root(entry->refuser))
-		size = asprintf(&where, "the EPC is full: capacity");
-	else
-		size = asprintf(&where, "cgroup %s%s%s%s is at its limit: misc.max", refuser,
-				is_own ? "" : ", above its own ", is_own ? "" : cgroup,
-				is_own ? "" : ",");
-	if (size < 0)
+	if (!where)
 		return NULL;
 	size = asprintf(&text,
 			"VM %d (%s) was refused EPC: %s %" PRIu64 ", used %" PRIu64 ", %" PRIu64
@@ -57,12 +69,21 @@ static char *refusal_sentence(const struct journal_entry *entry)
 static char *limit_sentence(const struct journal_entry *entry)
 {
 	char now[32], before[32], *text;
+	int size;
 
-	if (asprintf(&text, "cgroup %s has a new limit: misc.max %s, was %s, used %" PRIu64,
-		     shown(entry->cgroup), max_text(entry->record.limit_bytes, now),
-		     max_text(entry->old_max_bytes, before), entry->record.usage_bytes) < 0)
-		return NULL;
-	return text;
+	if (entry->kind == JOURNAL_OWN_LIMIT)
+		size = asprintf(&text,
+				"VM %d (%s), instance %" PRIu64 ", has a new limit of its own: %s, "
+				"was %s, used %" PRIu64,
+				entry->pid, entry->command, entry->record.instance_id,
+				max_text(entry->record.limit_bytes, now),
+				max_text(entry->old_max_bytes, before), entry->record.usage_bytes);
+	else
+		size = asprintf(&text,
+				"cgroup %s has a new limit: misc.max %s, was %s, used %" PRIu64,
+				shown(entry->cgroup), max_text(entry->record.limit_bytes, now),
+				max_text(entry->old_max_bytes, before), entry->record.usage_bytes);
+	return size < 0 ? NULL : text;
 }
 
 static char *record_sentence(const struct journal_entry *entry)
@@ -85,6 +106,16 @@ static char *record_sentence(const struct journal_entry *entry)
 		size = asprintf(&what, "gave back %" PRIu64 " pages in %" PRIu64 " us",
 				record->nr_pages, record->took_ns / 1000);
 		break;
+	case EPC_RECORD_LOST:
+		size = asprintf(&what, "has lost its content: %" PRIu64 " pages in %" PRIu64 " us",
+				record->nr_pages, record->took_ns / 1000);
+		break;
+	case EPC_RECORD_ZOMBIES:
+		size = asprintf(&what,
+				"is closed, but keeps %" PRIu64 " SECS page%s: their enclaves have "
+				"pages in other instances",
+				record->nr_pages, record->nr_pages == 1 ? "" : "s");
+		break;
 	case EPC_RECORD_CLOSED:
 		size = asprintf(&what, "is closed, the most it had were %" PRIu64 " bytes",
 				record->usage_bytes);
@@ -106,6 +137,7 @@ char *journal_sentence(const struct journal_entry *entry)
 	case JOURNAL_RECORD:
 		return record_sentence(entry);
 	case JOURNAL_LIMIT:
+	case JOURNAL_OWN_LIMIT:
 		return limit_sentence(entry);
 	case JOURNAL_LOST:
 		if (asprintf(&text, "%" PRIu64 " records were lost, too many came at once",
@@ -145,6 +177,13 @@ static json_t *string(const char *text)
 	return json ? json : json_null();
 }
 
+static const char *limit_name(const struct journal_entry *entry)
+{
+	if (entry->record.is_own_limit)
+		return "own";
+	return is_root(entry->refuser) ? "capacity" : "misc.max";
+}
+
 static int add_refusal(json_t *line, const struct journal_entry *entry)
 {
 	const struct epc_record *record = &entry->record;
@@ -152,8 +191,7 @@ static int add_refusal(json_t *line, const struct journal_entry *entry)
 	int error = 0;
 
 	error |= json_object_set_new(line, "limit_cgroup", string(entry->refuser));
-	error |= json_object_set_new(
-		line, "limit", json_string(is_root(entry->refuser) ? "capacity" : "misc.max"));
+	error |= json_object_set_new(line, "limit", json_string(limit_name(entry)));
 	error |= json_object_set_new(line, "limit_bytes", max_number(record->limit_bytes));
 	error |= json_object_set_new(line, "usage_bytes", number(record->usage_bytes));
 	error |= json_object_set_new(line, "wanted_bytes", number(record->wanted_bytes));
@@ -176,8 +214,12 @@ static int add_record(json_t *line, const struct journal_entry *entry)
 		break;
 	case EPC_RECORD_RESET:
 	case EPC_RECORD_PUNCHED:
+	case EPC_RECORD_LOST:
 		error |= json_object_set_new(line, "pages", number(record->nr_pages));
 		error |= json_object_set_new(line, "took_us", number(record->took_ns / 1000));
+		break;
+	case EPC_RECORD_ZOMBIES:
+		error |= json_object_set_new(line, "secs", number(record->nr_pages));
 		break;
 	case EPC_RECORD_CLOSED:
 		error |= json_object_set_new(line, "peak_bytes", number(record->usage_bytes));
@@ -191,17 +233,18 @@ static const char *kind_name(const struct journal_entry *entry)
 	static const char *const names[] = {
 		[EPC_RECORD_STARTED] = "started", [EPC_RECORD_REFUSED] = "refused",
 		[EPC_RECORD_RESET] = "reset",	  [EPC_RECORD_PUNCHED] = "punched",
+		[EPC_RECORD_LOST] = "epc-lost",	  [EPC_RECORD_ZOMBIES] = "zombies",
 		[EPC_RECORD_CLOSED] = "closed",
 	};
 
-	if (entry->kind == JOURNAL_LIMIT)
+	if (entry->kind == JOURNAL_LIMIT || entry->kind == JOURNAL_OWN_LIMIT)
 		return "limit";
 	return entry->kind == JOURNAL_LOST ? "lost" : names[entry->record.kind];
 }
 
 static int add_fields(json_t *line, const struct journal_entry *entry, uint64_t seq)
 {
-	bool is_of_vm = entry->kind == JOURNAL_RECORD;
+	bool is_of_vm = entry->kind == JOURNAL_RECORD || entry->kind == JOURNAL_OWN_LIMIT;
 	const struct epc_record *record = &entry->record;
 	char time[TIME_SIZE];
 	int error = 0;
@@ -221,6 +264,7 @@ static int add_fields(json_t *line, const struct journal_entry *entry, uint64_t 
 		error |= add_record(line, entry);
 		break;
 	case JOURNAL_LIMIT:
+	case JOURNAL_OWN_LIMIT:
 		error |= json_object_set_new(line, "limit_bytes", max_number(record->limit_bytes));
 		error |= json_object_set_new(line, "old_limit_bytes",
 					     max_number(entry->old_max_bytes));

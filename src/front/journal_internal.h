@@ -14,9 +14,10 @@
 #include "front/journal.h"
 
 enum journal_kind {
-	JOURNAL_RECORD, /* of the core: record.kind says which */
-	JOURNAL_LIMIT,	/* record.limit_bytes, old_max_bytes, record.usage_bytes */
-	JOURNAL_LOST,	/* record.nr_pages records were dropped */
+	JOURNAL_RECORD,	   /* of the core: record.kind says which */
+	JOURNAL_LIMIT,	   /* record.limit_bytes, old_max_bytes, record.usage_bytes */
+	JOURNAL_OWN_LIMIT, /* the same, of record.instance_id */
+	JOURNAL_LOST,	   /* record.nr_pages records were dropped */
 };
 
 struct journal_entry {

@@ -39,7 +39,7 @@ struct node_ops {
 	void (*write)(struct daemon *daemon, fuse_req_t req, struct node *node, const char *bytes,
 		      size_t size, off_t offset, struct fuse_file_info *file);
 	void (*ioctl)(struct daemon *daemon, fuse_req_t req, struct node *node, unsigned int cmd,
-		      void *arg, struct fuse_file_info *file, size_t in_size, size_t out_size);
+		      const void *arg, const void *in, size_t in_size, size_t out_size);
 	void (*fallocate)(struct daemon *daemon, fuse_req_t req, struct node *node, int mode,
 			  off_t offset, off_t length, struct fuse_file_info *file);
 	void (*release)(struct daemon *daemon, fuse_req_t req, struct node *node,

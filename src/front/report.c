@@ -143,6 +143,7 @@ static struct object status_counters(const struct status *status)
 	set_number(&object, "refusals", status->epc.nr_refusals);
 	set_number(&object, "resets", status->epc.nr_resets);
 	set_number(&object, "taken_back", status->epc.nr_taken_back);
+	set_number(&object, "leaves", status->epc.nr_leaves);
 	return object;
 }
 
@@ -189,6 +190,8 @@ int report_status(struct daemon *daemon, char **text, size_t *size)
 	set_number(&object, "instances", status.epc.nr_instances);
 	set_number(&object, "parked", status.epc.nr_parked);
 	set_number(&object, "unmaps", status.epc.nr_unmaps);
+	set_number(&object, "nr_secs", status.epc.nr_secs);
+	set_number(&object, "nr_zombies", status.epc.nr_zombies);
 	set_object(&object, "counters", &counters);
 	set_number(&object, "peak_bytes", status.root.peak_bytes);
 	set_object(&object, "lock", &lock);
@@ -257,7 +260,21 @@ static struct object instance_counters(const struct epc_instance_report *report)
 	set_number(&object, "clusters", report->nr_clusters);
 	set_number(&object, "refusals", report->nr_refusals);
 	set_number(&object, "resets", report->nr_resets);
+	set_number(&object, "leaves", report->nr_leaves);
 	return object;
+}
+
+/* What it is to its VM and its enclaves, and its own limit: null is none. */
+static void set_vm(struct object *object, const struct epc_instance_report *report)
+{
+	set_number(object, "nr_in_vm", report->nr_in_vm);
+	set_number(object, "nr_secs", report->nr_secs);
+	set_number(object, "nr_zombies", report->nr_zombies);
+	set(object, "is_released", json_boolean(report->is_released));
+	if (report->max_bytes == EPC_MAX_UNLIMITED)
+		set(object, "limit_bytes", json_null());
+	else
+		set_number(object, "limit_bytes", report->max_bytes);
 }
 
 static json_t *last_refusal(struct daemon *daemon, uint64_t id)
@@ -292,6 +309,7 @@ int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *siz
 	set_pages(&object, "resident_bytes", copy.report.nr_pages_with_bytes);
 	set_pages(&object, "speculative_bytes", copy.report.nr_speculative);
 	set_pages(&object, "peak_bytes", copy.report.peak_pages);
+	set_vm(&object, &copy.report);
 	set_object(&object, "counters", &counters);
 	set(&object, "last_refusal", last_refusal(daemon, id));
 	free(copy.vepc.cmdline);

@@ -191,9 +191,9 @@ static void route_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *
 	struct node *node = node_of(req, ino);
 
 	(void)flags;
-	(void)in;
+	(void)file;
 	if (node && node->ops->ioctl)
-		node->ops->ioctl(daemon_of(req), req, node, cmd, arg, file, in_size, out_size);
+		node->ops->ioctl(daemon_of(req), req, node, cmd, arg, in, in_size, out_size);
 	else
 		fuse_reply_err(req, node ? ENOTTY : ESTALE);
 }

@@ -141,7 +141,7 @@ static struct epc_instance *instance_open(struct world *world)
 {
 	struct epc *epc = engine_lock(world->engine);
 	struct epc_instance *instance = NULL;
-	int error = epc_open(epc, epc_cgroup_root(epc), world, &instance);
+	int error = epc_open(epc, epc_cgroup_root(epc), NULL, world, &instance);
 
 	engine_unlock(world->engine);
 	assert_int_equal(error, 0);

@@ -194,6 +194,7 @@ typedef enum vepc_answer vepc_refused_fn(void *context, const struct vepc_refusa
  * -ENXIO    there is no section
  * -EALREADY vm is guarded
  * -ENOSPC   too many sections in this process (VEPC_NR_GUARDED_MAX)
+ * -ENOMEM
  */
 #define VEPC_NR_GUARDED_MAX 256u
 VEPC_API int vepc_vm_guard(struct vepc_vm *vm, vepc_refused_fn *refused, void *context);

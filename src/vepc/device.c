@@ -71,16 +71,17 @@ static int device_populate(void *context, void *address, uint64_t size_bytes)
 }
 
 /*
- * The futex that ORs 0 into a word: the kernel itself writes, content stays even if the guest
- * writes at the same time, and a page that is refused is EFAULT instead of a signal. It works for
- * the kernel's vEPC, whose pages madvise() refuses to look at. Nobody waits at that word.
+ * The futex that adds 0 to a word: the kernel itself writes, content stays even if the guest
+ * writes at the same time, and a page that is refused is EFAULT instead of a signal. Nothing in it
+ * minds a PFN mapping as that of the kernel's vEPC, which MADV_POPULATE_WRITE refuses to look at,
+ * or that EPC swallows the write. Nobody waits at that word.
  */
 static int device_touch(void *context, void *page)
 {
-	const unsigned int or_zero = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0);
+	const unsigned int add_zero = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0);
 
 	(void)context;
-	return syscall(SYS_futex, page, FUTEX_WAKE_OP_PRIVATE, 0, NULL, page, or_zero) < 0 ?
+	return syscall(SYS_futex, page, FUTEX_WAKE_OP_PRIVATE, 0, NULL, page, add_zero) < 0 ?
 		       -errno :
 		       0;
 }

@@ -18,6 +18,8 @@
 #define CPUID_EPC_PROTECTED 1u	   /* ECX 3:0: confidentiality and integrity */
 #define CPUID_LOW_MASK 0xfffff000u /* bits 31:12 of an address or a size */
 
+_Static_assert(VEPC_UNLIMITED == EPC_UNLIMITED, "limits go through as they are");
+
 int vepc_vm_new_over(const struct vepc_device_ops *ops, void *ops_context, struct vepc_vm **vm)
 {
 	struct vepc_vm *new = calloc(1, sizeof(*new));

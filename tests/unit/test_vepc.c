@@ -108,6 +108,8 @@ static void cpuid_tells_the_sections(void **state)
 	assert_int_equal(vepc_section_open(vm, NULL, 5 * GIB, NULL), 0);
 	assert_int_equal(vepc_section_open(vm, NULL, PAGE, NULL), 0);
 	assert_int_equal(vepc_vm_cpuid(vm, 2, &cpuid), -ENXIO);
+	assert_int_equal(vepc_section_get(vm, 0, &section), 0);
+	assert_int_equal(section.guest_base, 0);
 	assert_int_equal(vepc_vm_place(vm, 4 * GIB, &end), 0);
 	assert_int_equal(end, 9 * GIB + 4 * PAGE);
 	cpuid_is(vm, 2, 0x00000001, 0x1, 0x00003001, 0);
@@ -122,6 +124,8 @@ static void cpuid_tells_the_sections(void **state)
 	/* One more has no place yet, and where it will be is not said before. */
 	assert_int_equal(vepc_section_open(vm, NULL, PAGE, NULL), 0);
 	assert_int_equal(vepc_vm_cpuid(vm, 2, &cpuid), -ENXIO);
+	assert_int_equal(vepc_section_get(vm, 0, &section), 0);
+	assert_int_equal(section.guest_base, 0);
 	false_vm_free(&kernel, vm);
 }
 
@@ -379,10 +383,14 @@ static void sentences_of_refusals(void **state)
 	says(vm, 4096,
 	     "section 0 was refused EPC at offset 4096: the section is at its own limit: "
 	     "limit 0, used 18446744073709551615, 4096 more bytes were wanted");
-	kernel.refusal.reason = 77;
+	kernel.refusal.reason = 77; /* of a later epcd */
 	assert_int_equal(vepc_refusal_get(vm, 0, 0, &refusal), 0);
 	assert_int_equal(refusal.reason, VEPC_REASON_UNKNOWN);
 	assert_int_equal(refusal.usage_bytes, 0);
+	false_refuse(&kernel, 4096);
+	kernel.refusal.nr_refusals = 0; /* then nothing else counts */
+	assert_int_equal(vepc_refusal_get(vm, 0, 0, &refusal), 0);
+	assert_int_equal(refusal.reason, VEPC_REASON_UNKNOWN);
 	kernel.refusal_error = -ENOTCONN;
 	says(vm, 0,
 	     "section 0 was refused EPC at offset 0: the device is gone, and all content of "

@@ -37,6 +37,7 @@
 #define LEAF_EINIT 2u
 #define LEAF_EDBGRD 4u
 #define LEAF_EWB 11u
+#define LEAF_EACCEPT 5u /* ENCLU, and the first whose RBX is in the enclave */
 
 struct section {
 	int file;
@@ -199,6 +200,8 @@ static int request_parse(const struct relay *relay, char *line, struct epc_vepc_
 	leaf->instruction = (__u32)numbers[1];
 	leaf->leaf = (__u32)numbers[2];
 	leaf->rbx = numbers[3];
+	if (leaf->instruction == EPC_INSTRUCTION_ENCLU && leaf->leaf >= LEAF_EACCEPT)
+		leaf->rbx_place = place_of(relay, numbers[3]);
 	leaf->rcx = place_of(relay, numbers[4]);
 	if (leaf->instruction != EPC_INSTRUCTION_ENCLS || leaf->leaf != LEAF_EINIT)
 		leaf->rdx = place_of(relay, numbers[5]);

@@ -312,6 +312,8 @@ static void release_done(struct epc *epc, struct epc_instance *instance)
 		epc->nr_started--;
 	}
 	instance->cgroup->nr_instances--;
+	/* A zombie whose last child was among its own pages has queued it again. */
+	list_remove(&instance->operation_node);
 	vm_leave(epc, instance);
 	list_move_tail(&epc->gone, &instance->node);
 }

@@ -45,6 +45,7 @@ static int try(struct fixture *f, uint64_t nr_pages, uint64_t nr_more)
 		.sections = sections,
 		.nr_sections = nr_more ? 2 : 1,
 		.allocator = { allocate, deallocate, f },
+		.is_metadata_only = f->is_metadata_only,
 	};
 	int error = epc_new(&config, &f->epc);
 
@@ -65,12 +66,24 @@ void fixture_begin(struct fixture *f, uint64_t nr_pages)
 	fixture_begin_two(f, nr_pages, 0);
 }
 
-void fixture_begin_two(struct fixture *f, uint64_t nr_pages, uint64_t nr_more)
+static void begin(struct fixture *f, uint64_t nr_pages, uint64_t nr_more)
 {
-	memset(f, 0, sizeof(*f));
 	assert_int_equal(try(f, nr_pages, nr_more), 0);
 	f->root = epc_cgroup_root(f->epc);
 	fixture_tick(f, EPC_REFUSAL_REPEAT_NS);
+}
+
+void fixture_begin_two(struct fixture *f, uint64_t nr_pages, uint64_t nr_more)
+{
+	memset(f, 0, sizeof(*f));
+	begin(f, nr_pages, nr_more);
+}
+
+void fixture_begin_metadata(struct fixture *f, uint64_t nr_pages)
+{
+	memset(f, 0, sizeof(*f));
+	f->is_metadata_only = true;
+	begin(f, nr_pages, 0);
 }
 
 void fixture_end(struct fixture *f)
@@ -171,6 +184,27 @@ struct epc_instance *instance_in(struct fixture *f, struct epc_cgroup *cgroup)
 	return instance;
 }
 
+struct epc_instance *instance_beside(struct fixture *f, struct epc_instance *sibling)
+{
+	struct epc_instance *instance;
+
+	assert_int_equal(epc_open(f->epc, f->root, sibling, NULL, &instance), 0);
+	fixture_take(f);
+	assert_true(epc_is_same_vm(instance, sibling));
+	return instance;
+}
+
+void instance_release(struct fixture *f, struct epc_instance *instance)
+{
+	epc_release(f->epc, instance);
+	fixture_take(f);
+	fixture_run(f);
+	while (f->nr_unmaps) {
+		fixture_unmapped(f);
+		fixture_run(f);
+	}
+}
+
 int read_send(struct fixture *f, struct epc_request *request, struct epc_instance *instance,
 	      struct epc_cgroup *payer, uint64_t first, uint64_t count)
 {
@@ -245,14 +279,129 @@ int operation_do(struct fixture *f, struct epc_instance *instance, uint64_t firs
 	struct epc_request request;
 
 	operation_send(f, &request, instance, first, count, is_punch);
-	for (int i = 0; request.result == PENDING; i++) {
-		epc_step(f->epc);
-		fixture_take(f);
-		while (f->nr_unmaps)
+	return request_end(f, &request);
+}
+
+int request_end(struct fixture *f, struct epc_request *request)
+{
+	for (int i = 0; request->result == PENDING; i++) {
+		while (f->nr_unmaps && request->result == PENDING)
 			fixture_unmapped(f);
+		if (request->result == PENDING) {
+			epc_step(f->epc);
+			fixture_take(f);
+		}
 		assert_true(i < 10000);
 	}
-	return request.result;
+	return request->result;
+}
+
+void leaf_init(struct fixture *f, struct guest_leaf *guest, struct epc_instance *instance)
+{
+	memset(guest, 0, sizeof(*guest));
+	guest->leaf.request.instance = instance;
+	guest->leaf.request.payer = f->root;
+}
+
+int leaf_send(struct fixture *f, struct guest_leaf *guest)
+{
+	guest->leaf.request.result = PENDING;
+	epc_leaf(f->epc, &guest->leaf);
+	fixture_take(f);
+	return guest->leaf.request.result;
+}
+
+int leaf_do(struct fixture *f, struct guest_leaf *guest)
+{
+	leaf_send(f, guest);
+	return request_end(f, &guest->leaf.request);
+}
+
+bool leaf_is_done(struct fixture *f, struct guest_leaf *guest)
+{
+	return leaf_do(f, guest) == 0 && guest->leaf.outcome == 0;
+}
+
+void make_secs(struct fixture *f, struct epc_leaf_place secs, unsigned int number)
+{
+	struct guest_leaf guest;
+
+	leaf_init(f, &guest, secs.instance);
+	guest_ecreate(&guest, secs, ENCLAVE_BASE(number), ENCLAVE_SIZE);
+	assert_true(leaf_is_done(f, &guest));
+}
+
+void make_page(struct fixture *f, struct epc_leaf_place page, struct epc_leaf_place secs,
+	       unsigned int number, uint64_t flags)
+{
+	struct guest_leaf guest;
+
+	leaf_init(f, &guest, page.instance);
+	guest_eadd(&guest, page, secs, ENCLAVE_BASE(number) + page.offset % ENCLAVE_SIZE, flags);
+	assert_true(leaf_is_done(f, &guest));
+}
+
+void make_init(struct fixture *f, struct epc_leaf_place secs)
+{
+	struct guest_leaf guest;
+
+	leaf_init(f, &guest, secs.instance);
+	guest_einit(&guest, secs);
+	assert_true(leaf_is_done(f, &guest));
+}
+
+void make_thread(struct fixture *f, uint32_t leaf, struct epc_leaf_place tcs)
+{
+	struct guest_leaf guest;
+
+	leaf_init(f, &guest, tcs.instance);
+	guest_thread(&guest, leaf, tcs);
+	assert_true(leaf_is_done(f, &guest));
+}
+
+void make_va(struct fixture *f, struct epc_leaf_place page)
+{
+	struct guest_leaf guest;
+
+	leaf_init(f, &guest, page.instance);
+	guest_epa(&guest, page);
+	assert_true(leaf_is_done(f, &guest));
+}
+
+struct epc_page_report page_report(const struct fixture *f, struct epc_leaf_place place)
+{
+	struct epc_page_report report;
+
+	epc_page_report(f->epc, place.instance, place.offset / PAGE, &report);
+	return report;
+}
+
+bool is_enclave_page(const struct fixture *f, struct epc_leaf_place place)
+{
+	struct epc_page_report report = page_report(f, place);
+
+	return report.is_owned && report.epcm.is_valid;
+}
+
+bool is_secs(const struct fixture *f, struct epc_leaf_place place)
+{
+	return is_enclave_page(f, place) && page_report(f, place).epcm.type == SGX_PT_SECS;
+}
+
+uint64_t nr_secs(const struct fixture *f)
+{
+	struct epc_report report;
+
+	epc_report(f->epc, &report);
+	return report.nr_secs;
+}
+
+uint64_t nr_zombies(const struct fixture *f)
+{
+	struct epc_report report;
+
+	epc_report(f->epc, &report);
+	return report.nr_zombies;
 }
 
 uint64_t usage_pages(const struct epc_cgroup *cgroup)

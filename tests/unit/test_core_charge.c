@@ -260,6 +260,163 @@ static void stakes_are_kept_apart(void **state)
 	fixture_end(&f);
 }
 
+/* An instance's own limit, beside the cgroups': exact, told as such, by a fault and by a leaf. */
+static void own_limit_refuses(void **state)
+{
+	static const uint64_t bytes[] = { 3 * PAGE, 3 * PAGE + 4095, 4 * PAGE - 1 };
+	struct epc_instance_report report;
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		struct guest_leaf guest;
+
+		fixture_begin(&f, 32);
+		struct epc_cgroup *cgroup = cgroup_with_max(&f, f.root, 20 * PAGE);
+		struct epc_instance *instance = instance_in(&f, cgroup);
+		struct epc_instance *other = instance_beside(&f, instance);
+
+		epc_instance_set_max(f.epc, instance, bytes[i]);
+		for (uint64_t page = 0; page < 3; page++)
+			assert_int_equal(read_pages(&f, instance, cgroup, page, 1), 0);
+		assert_int_equal(read_pages(&f, instance, cgroup, 3, 1), -EIO);
+		assert_int_equal(read_pages(&f, instance, cgroup, 3, 1), -EIO);
+		const struct epc_record *record = fixture_record(&f, EPC_RECORD_REFUSED);
+
+		assert_non_null(record);
+		assert_true(record->is_own_limit);
+		assert_null(record->refuser_cookie);
+		assert_ptr_equal(record->payer_cookie, cgroup);
+		assert_true(record->limit_bytes == bytes[i]);
+		assert_true(record->usage_bytes == 3 * PAGE);
+		leaf_init(&f, &guest, instance);
+		guest.leaf.request.payer = cgroup;
+		guest_epa(&guest, guest_place(instance, 4));
+		assert_int_equal(leaf_send(&f, &guest), -EIO);
+		assert_true(fixture_record(&f, EPC_RECORD_REFUSED)->is_own_limit);
+		guest_epa(&guest, guest_place(instance, 2)); /* a page that is there */
+		assert_true(leaf_is_done(&f, &guest));
+		assert_int_equal(read_pages(&f, instance, cgroup, 5, 2), -EIO);
+		assert_int_equal(read_pages(&f, other, cgroup, 0, 4), 0); /* it has its own */
+		epc_instance_report(instance, &report);
+		assert_true(report.max_bytes == bytes[i]);
+		assert_int_equal(report.nr_pages, 3);
+		assert_int_equal(report.nr_refusals, 2);
+		epc_instance_report(other, &report);
+		assert_true(report.max_bytes == EPC_MAX_UNLIMITED);
+		fixture_end(&f);
+	}
+}
+
+/* Lowered below the usage: nothing is taken. Raised: whoever waited is served. */
+static void own_limit_changes(void **state)
+{
+	struct epc_request undelivered, parked[2];
+	struct fixture f;
+
+	(void)state;
+	fixture_begin(&f, 32);
+	struct epc_instance *instance = instance_in(&f, f.root);
+
+	assert_int_equal(read_send(&f, &undelivered, instance, f.root, 0, 6), 0);
+	epc_instance_set_max(f.epc, instance, 2 * PAGE);
+	fixture_take(&f);
+	assert_int_equal(usage_pages(f.root), 6);
+	for (uint64_t i = 0; i < 2; i++)
+		assert_int_equal(read_send(&f, &parked[i], instance, f.root, 20 + i, 1), PENDING);
+	fixture_run(&f);
+	assert_int_equal(parked[0].result, PENDING);
+	epc_instance_set_max(f.epc, instance, 7 * PAGE);
+	fixture_run(&f);
+	assert_int_equal(parked[0].result, 0);
+	assert_int_equal(parked[1].result, PENDING);
+	epc_interrupt(f.epc, &parked[1]);
+	fixture_take(&f);
+	assert_int_equal(parked[1].result, -EINTR);
+	epc_delivered(f.epc, instance, 0, 6);
+	epc_delivered(f.epc, instance, 20, 1);
+	fixture_end(&f);
+}
+
+/* At its own limit an instance takes back its own speculative pages, and nobody else's. */
+static void own_limit_takes_back_its_own(void **state)
+{
+	struct epc_request parked;
+	struct fixture f;
+
+	(void)state;
+	fixture_begin(&f, 64);
+	struct epc_cgroup *cgroup = cgroup_with_max(&f, f.root, EPC_MAX_UNLIMITED);
+	struct epc_instance *instance = instance_in(&f, f.root);
+	struct epc_instance *other = instance_in(&f, f.root);
+
+	assert_int_equal(read_pages(&f, other, f.root, 0, 20), 0);
+	assert_int_equal(read_pages(&f, instance, cgroup, 0, 8), 0);
+	assert_int_equal(read_pages(&f, instance, f.root, 100, 4), 0);
+	epc_instance_set_max(f.epc, instance, 12 * PAGE);
+	for (uint64_t index = 200; index < 212; index++) {
+		read_send(&f, &parked, instance, f.root, index, 1);
+		assert_int_equal(parked.result, index == 200 ? PENDING : parked.result);
+		while (parked.result == PENDING) {
+			fixture_run(&f);
+			if (f.nr_unmaps == 0)
+				continue;
+			assert_int_equal(f.nr_unmaps, 1);
+			assert_ptr_equal(f.unmaps[0]->instance, instance);
+			assert_int_equal(f.unmaps[0]->kind, EPC_UNMAP_TAKE_BACK);
+			fixture_unmapped(&f);
+		}
+		assert_int_equal(parked.result, 0);
+		epc_delivered(f.epc, instance, index, 1);
+		write_byte(&f, instance, index, 'u'); /* so that it is no read ahead */
+	}
+	assert_int_equal(usage_pages(cgroup), 0);
+	assert_int_equal(read_pages(&f, instance, f.root, 300, 1), -EIO);
+	struct epc_instance_report report;
+
+	epc_instance_report(other, &report);
+	assert_int_equal(report.nr_pages, 20);
+	epc_instance_report(instance, &report);
+	assert_int_equal(report.nr_pages, 12);
+	instance_release(&f, instance);
+	assert_int_equal(f.nr_gone, 1);
+	fixture_end(&f);
+}
+
+/* An id, and the record, without a page; once. */
+static void started_without_a_page(void **state)
+{
+	struct epc_instance_report report;
+	struct epc_report all;
+	struct fixture f;
+
+	(void)state;
+	fixture_begin(&f, 16);
+	struct epc_instance *instance = instance_in(&f, f.root);
+
+	epc_instance_report(instance, &report);
+	assert_int_equal(report.id, 0);
+	epc_start(f.epc, instance);
+	fixture_take(&f);
+	assert_non_null(fixture_record(&f, EPC_RECORD_STARTED));
+	epc_instance_report(instance, &report);
+	assert_int_equal(report.id, 1);
+	epc_start(f.epc, instance);
+	fixture_take(&f);
+	assert_null(fixture_record(&f, EPC_RECORD_STARTED));
+	assert_int_equal(read_pages(&f, instance, f.root, 0, 1), 0);
+	assert_null(fixture_record(&f, EPC_RECORD_STARTED));
+	epc_report(f.epc, &all);
+	assert_int_equal(all.nr_instances, 1);
+	epc_release(f.epc, instance);
+	for (int i = 0; f.nr_gone == 0 && i < 10; i++) {
+		epc_step(f.epc);
+		fixture_take(&f);
+	}
+	assert_non_null(fixture_record(&f, EPC_RECORD_CLOSED));
+	fixture_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +430,10 @@ int main(void)
 		cmocka_unit_test(interleaved_refusals_are_all_told),
 		cmocka_unit_test(busy_cgroups_stay),
 		cmocka_unit_test(stakes_are_kept_apart),
+		cmocka_unit_test(own_limit_refuses),
+		cmocka_unit_test(own_limit_changes),
+		cmocka_unit_test(own_limit_takes_back_its_own),
+		cmocka_unit_test(started_without_a_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

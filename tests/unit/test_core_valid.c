@@ -252,13 +252,54 @@ static void queues(void **state)
 	fixture_end(&w.f);
 }
 
+/* What enclaves add: SECS pages, zombies, limits of an instance's own. */
+static void enclaves(void **state)
+{
+	struct fixture *f;
+	struct world w;
+
+	(void)state;
+	begin(&w);
+	f = &w.f;
+	struct epc_instance *first = instance_in(f, f->root), *second = instance_beside(f, first);
+	struct epc_instance *stranger = w.queued;
+	struct epc_leaf_place secs = guest_place(first, 0), child = guest_place(second, 1);
+
+	make_secs(f, secs, 0);
+	make_page(f, child, secs, 0, GUEST_REG_RW);
+	epc_release(f->epc, first);
+	while (!nr_zombies(f)) {
+		epc_step(f->epc);
+		fixture_take(f);
+	}
+	struct epc_page *page = page_of(&w, second, 1);
+
+	WRONG(&w, first->nr_secs, "an instance's SECS pages are miscounted");
+	WRONG(&w, first->nr_zombies, "an instance's SECS pages are miscounted");
+	WRONG(&w, f->epc->nr_secs, "SECS pages are miscounted");
+	WRONG(&w, f->epc->nr_zombies, "SECS pages are miscounted");
+	PAGE_REPLACED(&w, page, is_zombie, 1, "a zombie is no SECS, or has no children");
+	PAGE_REPLACED(&w, page, has_bytes, 0, "a page of an enclave has no content");
+	PAGE_REPLACED(&w, page, is_speculative, 1, "a page of an enclave could be taken back");
+	REPLACED(&w, first->is_releasing, false, "a zombie is no SECS, or has no children");
+	REPLACED(&w, second->vm, stranger->vm, "an enclave is in two VMs");
+	WRONG(&w, second->own_limit.usage_pages, "an own limit's usage is not its pages");
+	WRONG(&w, second->own_limit.nr_takeable,
+	      "an own limit's takeable or leaving pages are miscounted");
+	WRONG(&w, second->own_limit.nr_leaving,
+	      "an own limit's takeable or leaving pages are miscounted");
+	PAGE_REPLACED(&w, page, is_for_leaf, 1, "a page has marks of an unmapping that is over");
+	must_be_right(&w);
+	fixture_end(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_of_pages), cmocka_unit_test(states_of_pages),
 		cmocka_unit_test(unmappings),	 cmocka_unit_test(stakes),
 		cmocka_unit_test(instances),	 cmocka_unit_test(cgroups),
-		cmocka_unit_test(queues),
+		cmocka_unit_test(queues),	 cmocka_unit_test(enclaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,11 @@ def leaf_request(leaf, instruction=ENCLS, info=b"", data=b"", **fields):
     return request
 
 
+def address_of(mapping):
+    """Its address; it can be closed all the same."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+
+
 def ioctl_at(file, number, address):
     """An ioctl whose argument lies at that address, readable or not."""
     if LIBC.ioctl(file, ctypes.c_ulong(number), ctypes.c_void_p(address)) < 0:
@@ -77,6 +82,7 @@ class Section:
 
     def __init__(self, path):
         self.file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._mappings = []
         self.id = self.info().id
 
     def info(self):
@@ -99,9 +105,12 @@ class Section:
         return fcntl.ioctl(self.file, REMOVE_ALL, 0)
 
     def map(self, nr_pages):
-        return mmap.mmap(self.file, nr_pages * PAGE)
+        self._mappings.append(mmap.mmap(self.file, nr_pages * PAGE))
+        return self._mappings[-1]
 
     def close(self):
+        for mapping in self._mappings:
+            mapping.close()
         os.close(self.file)
 
 

@@ -172,6 +172,17 @@ def test_both_closed_at_once(daemon):
     assert daemon.instances() == []
 
 
+@pytest.mark.parametrize("first_closed", ["secs", "children"])
+def test_close_with_a_thread_inside(daemon, first_closed):
+    """Goal: who has gone is not inside any more. Method: ENTER, close both without LEAVE."""
+    secs, children = Section(daemon.vepc), Section(daemon.vepc)
+    assert Enclave((secs, 2), children, 4).build().enter() == 0
+    for each in (secs, children) if first_closed == "secs" else (children, secs):
+        each.close()
+    daemon.wait_all_free()
+    assert daemon.instances() == []
+
+
 # Requests that cannot be.
 
 def place_outside(section):

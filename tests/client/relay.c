@@ -10,6 +10,9 @@
  * another instance. So its instances live as long as this process, which ends with the socket.
  * What a leaf makes is charged to the cgroup that this process is in: start it in QEMU's.
  *
+ * A hypervisor's exits take a thread out of its enclave; nobody tells the relay of those. So a
+ * guest must have left its enclaves (EEXIT) when it is reset, or QEMU's reset finds EBUSY.
+ *
  * Says "relay: ready" when it is. Exit code 0: QEMU has closed the socket; 1: said on stderr.
  */
 #include <dirent.h>

@@ -48,6 +48,7 @@ static void enter(struct secs_page *secs, struct tcs_page *tcs)
 {
 	tcs->visible.state = 1;
 	tcs->entry_epoch = secs->epoch;
+	tcs->entry_eviction = secs->nr_evictions;
 	secs->nr_current++;
 }
 
@@ -105,11 +106,12 @@ static struct tcs_page *busy_tcs(const struct sgx *sgx, struct sgx_epc operand)
 
 static void leave(struct secs_page *secs, struct tcs_page *tcs)
 {
-	/* A thread of an older epoch was driven out by sgx_evict_threads() and does not count. */
-	if (tcs->entry_epoch == secs->epoch)
-		secs->nr_current--;
-	else if (tcs->entry_epoch == secs->epoch - 1)
-		secs->nr_previous--;
+	if (tcs_counts(secs, tcs)) {
+		if (tcs->entry_epoch == secs->epoch)
+			secs->nr_current--;
+		else
+			secs->nr_previous--;
+	}
 	tcs->visible.state = 0;
 }
 
@@ -134,12 +136,12 @@ int sgx_aex(struct sgx *sgx, struct sgx_epc tcs)
 	return 0;
 }
 
-/* Two epochs on, those inside are of neither epoch that counts, and all pages are tracked. */
+/* No ETRACK is in it: a page that was blocked before still needs one. */
 void sgx_evict_threads(struct sgx *sgx, uint32_t secs)
 {
 	struct secs_page *page = secs_of(sgx, secs);
 
 	page->nr_current = 0;
 	page->nr_previous = 0;
-	page->epoch += 2;
+	page->nr_evictions++;
 }

@@ -48,25 +48,33 @@ struct secs_page {
 	uint64_t nr_measured_blocks; /* of 64 bytes */
 	uint64_t epoch;		     /* from 1 on */
 	uint64_t nr_current, nr_previous;
+	uint64_t nr_evictions; /* of all threads at once */
 	uint8_t isv_family_id[16];
 	uint8_t isv_ext_prod_id[16];
 	uint8_t padding[352]; /* PADDING, of the signature, for key derivation */
 	/* 0 but while sgx_is_valid() counts what it finds. */
 	uint64_t nr_children_found, nr_current_found, nr_previous_found;
-	uint8_t unused[3376];
+	uint8_t unused[3368];
 };
 _Static_assert(sizeof(struct secs_page) == SGX_PAGE_SIZE, "a SECS is one page");
 
 /* A TCS page as it lies in the EPC. */
 struct tcs_page {
 	struct sgx_tcs visible;
-	uint8_t reserved[4016];
-	uint64_t entry_epoch; /* hidden: of the thread inside; reserved at EADD */
+	uint8_t reserved[4008];
+	/* Hidden, reserved at EADD: the SECS's epoch and nr_evictions when the thread entered. */
+	uint64_t entry_epoch, entry_eviction;
 };
 _Static_assert(sizeof(struct tcs_page) == SGX_PAGE_SIZE, "a TCS is one page");
 
 /* Of versions: EDBGRD tells an occupied slot by its bits 63:3. */
 #define SGX_VERSION_STEP 8u
+
+/* Whether the thread in a busy TCS counts: it was not driven out by sgx_evict_threads(). */
+static inline bool tcs_counts(const struct secs_page *secs, const struct tcs_page *tcs)
+{
+	return tcs->entry_eviction == secs->nr_evictions;
+}
 
 struct hold {
 	uint32_t page;

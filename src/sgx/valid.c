@@ -126,9 +126,11 @@ static void found_count(const struct sgx *sgx, uint32_t page)
 	if (!epcm_is_tcs(entry))
 		return;
 	tcs = (const struct tcs_page *)bytes_of(sgx, page);
-	if (tcs->visible.state && tcs->entry_epoch == secs->epoch)
+	if (!tcs->visible.state || !tcs_counts(secs, tcs))
+		return;
+	if (tcs->entry_epoch == secs->epoch)
 		secs->nr_current_found++;
-	else if (tcs->visible.state && tcs->entry_epoch == secs->epoch - 1)
+	else
 		secs->nr_previous_found++;
 }
 

@@ -93,7 +93,7 @@ static void run_episode(struct sim *sim, uint64_t number)
 	sim->nr_steps_before += sim->nr_steps;
 	sim->nr_steps = 0;
 	sim->episode = number;
-	sim->random = sim_seed_mix(sim->options.seed, number);
+	sim->random = random_mix(sim->options.seed, number);
 	if (sim->options.only_chase)
 		chase = find_chase(sim->options.only_chase);
 	else if (!sim_chance(sim, 4)) /* they are short */

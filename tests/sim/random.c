@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The simulator's only source of chance: one 64-bit state, so that a seed replays exactly.
- */
-#include "sim.h"
+/* See random.h. */
+#include "random.h"
 
 /* A counter that is scrambled by two multiplications; the constants are odd and have no pattern. */
 static uint64_t scramble(uint64_t x)
@@ -14,23 +12,23 @@ static uint64_t scramble(uint64_t x)
 	return x ^ (x >> 32);
 }
 
-uint64_t sim_random(struct sim *sim)
+uint64_t random_next(uint64_t *state)
 {
-	sim->random += UINT64_C(0x9e3779b97f4a7c15);
-	return scramble(sim->random);
+	*state += UINT64_C(0x9e3779b97f4a7c15);
+	return scramble(*state);
 }
 
-uint64_t sim_below(struct sim *sim, uint64_t limit)
+uint64_t random_below(uint64_t *state, uint64_t limit)
 {
-	return limit ? sim_random(sim) % limit : 0;
+	return limit ? random_next(state) % limit : 0;
 }
 
-bool sim_chance(struct sim *sim, unsigned int one_in)
+bool random_chance(uint64_t *state, unsigned int one_in)
 {
-	return sim_below(sim, one_in) == 0;
+	return random_below(state, one_in) == 0;
 }
 
-uint64_t sim_seed_mix(uint64_t seed, uint64_t number)
+uint64_t random_mix(uint64_t seed, uint64_t number)
 {
 	return scramble(scramble(seed + 1) + number * UINT64_C(0x9e3779b97f4a7c15));
 }

@@ -25,6 +25,7 @@
 #include <stdio.h>
 
 #include "core/epc.h"
+#include "random.h"
 
 #define SIM_NR_INSTANCES 8
 #define SIM_NR_CGROUPS 9   /* the root is number 0 */
@@ -267,11 +268,16 @@ _Noreturn void sim_fail(const struct sim *sim, const char *format, ...)
 void sim_trace(const struct sim *sim, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* random.c: below() is 0 for 0 */
-uint64_t sim_random(struct sim *sim);
-uint64_t sim_below(struct sim *sim, uint64_t limit);
-bool sim_chance(struct sim *sim, unsigned int one_in);
-uint64_t sim_seed_mix(uint64_t seed, uint64_t number);
+/* The only source of chance. */
+static inline uint64_t sim_below(struct sim *sim, uint64_t limit)
+{
+	return random_below(&sim->random, limit);
+}
+
+static inline bool sim_chance(struct sim *sim, unsigned int one_in)
+{
+	return random_chance(&sim->random, one_in);
+}
 
 /* world.c: an EPC of one section, or what the seed says */
 void sim_world_new(struct sim *sim, uint64_t nr_pages);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 
 #define FILE_BYTES_MAX (16u << 20) /* no file of a daemon is near this */
 #define FILE_BYTES_FIRST 16384u
+#define ID_DIGITS_MAX 19u
 
 void ctl_error(const char *format, ...)
 {
@@ -69,12 +71,12 @@ static void *watch_main(void *argument)
 	char *run_dir = text_escape_string_new(ctl->run_dir);
 	const char *dir = run_dir ? run_dir : "?";
 
-	poll(NULL, 0, CTL_WAIT_MS);
+	poll(NULL, 0, ctl->wait_ms);
 	ctl_error("the epcd of %s has not answered for %d s; if its process is stopped, let it go "
 		  "on "
 		  "(kill -CONT); if it hangs, its VMs are lost: kill -KILL, `umount -l %s`, and "
 		  "start epcd again",
-		  dir, CTL_WAIT_MS / 1000, dir);
+		  dir, ctl->wait_ms / 1000, dir);
 	_exit(CTL_EXIT_PROBLEM);
 }
 
@@ -87,15 +89,68 @@ void ctl_watch(const struct ctl *ctl)
 		pthread_detach(thread);
 }
 
-int ctl_file_open(const struct ctl *ctl, const char *name)
+static int file_open(const struct ctl *ctl, const char *name, int flags)
 {
 	char path[PATH_MAX];
 	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/%s", ctl->run_dir, name) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int ctl_file_open(const struct ctl *ctl, const char *name)
+{
+	return file_open(ctl, name, O_RDONLY);
+}
+
+int ctl_file_write(const struct ctl *ctl, const char *name, const char *text)
+{
+	int fd = file_open(ctl, name, O_WRONLY), error = 0;
+
+	if (fd < 0)
+		return fd;
+	if (write(fd, text, strlen(text)) < 0)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+uint64_t ctl_instance_parse(const char *word)
+{
+	size_t nr_digits = strspn(word, "0123456789");
+	uint64_t id = 0;
+	char *shown;
+
+	if (nr_digits && !word[nr_digits] && nr_digits <= ID_DIGITS_MAX)
+		id = strtoull(word, NULL, 10);
+	if (id)
+		return id;
+	shown = text_escape_string_new(word);
+	ctl_error("not the number of an instance: %s; `epcctl ls` shows them as INSTANCE",
+		  shown ? shown : "?");
+	free(shown);
+	return 0;
+}
+
+void ctl_error_instance(const struct ctl *ctl, uint64_t id, const char *file, int error)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "instances/%" PRIu64 "/%s", id, file);
+	if (error == ENOENT) {
+		fd = ctl_file_open(ctl, "instances");
+		if (fd >= 0) {
+			close(fd);
+			ctl_error("there is no instance %" PRIu64 "; `epcctl ls` shows those that "
+				  "there are",
+				  id);
+			return;
+		}
+	}
+	ctl_error_file(ctl, name, error);
 }
 
 /* Reads to the end; a new string that the caller frees. NULL: *error is -errno. */

@@ -50,6 +50,22 @@ static void pages_print(const json_t *record)
 	       ctl_member_number(record, "pages"), ctl_member_number(record, "took_us"));
 }
 
+static void epc_lost_print(const json_t *record)
+{
+	vm_print(record);
+	printf(" lost the content of instance %" PRIu64 ": %" PRIu64 " pages in %" PRIu64 " us",
+	       ctl_member_number(record, "instance"), ctl_member_number(record, "pages"),
+	       ctl_member_number(record, "took_us"));
+}
+
+static void zombies_print(const json_t *record)
+{
+	vm_print(record);
+	printf(" closed instance %" PRIu64 ", which keeps SECS pages of enclaves that are not "
+	       "gone: %" PRIu64,
+	       ctl_member_number(record, "instance"), ctl_member_number(record, "secs"));
+}
+
 static void closed_print(const json_t *record)
 {
 	char peak[SIZE_TEXT_MAX];
@@ -63,8 +79,13 @@ static void limit_print(const json_t *record)
 {
 	char old[SIZE_TEXT_MAX], new[SIZE_TEXT_MAX], usage[SIZE_TEXT_MAX];
 
-	fputs("the limit of cgroup ", stdout);
-	ctl_show(ctl_member_text(record, "cgroup"), 0);
+	if (json_is_integer(json_object_get(record, "instance"))) {
+		vm_print(record);
+		printf(": the limit of instance %" PRIu64, ctl_member_number(record, "instance"));
+	} else {
+		fputs("the limit of cgroup ", stdout);
+		ctl_show(ctl_member_text(record, "cgroup"), 0);
+	}
 	printf(" went from %s to %s, used %s", limit_text(record, "old_limit_bytes", old),
 	       limit_text(record, "limit_bytes", new),
 	       size_format(usage, sizeof(usage), ctl_member_number(record, "usage_bytes")));
@@ -80,9 +101,9 @@ static const struct kind {
 	const char *name;
 	void (*print)(const json_t *record);
 } kinds[] = {
-	{ "started", started_print }, { "refused", refused_print }, { "reset", pages_print },
-	{ "punched", pages_print },   { "closed", closed_print },   { "limit", limit_print },
-	{ "lost", lost_print },
+	{ "started", started_print }, { "refused", refused_print },   { "reset", pages_print },
+	{ "punched", pages_print },   { "closed", closed_print },     { "limit", limit_print },
+	{ "lost", lost_print },	      { "epc-lost", epc_lost_print }, { "zombies", zombies_print },
 };
 
 /* A kind of a later daemon, or no JSON: the line as it is. */

@@ -18,14 +18,15 @@
 #define CELL_MAX 64u
 #define NR_ENDED_MAX 8u /* refusals of ended instances that are shown */
 
-/* A column shows one member, as a number, a text or a size. */
+/* A column shows one member, as a number, a text, a size, or a size that may be "max". */
 struct column {
 	const char *title;
 	const char *member;
 	enum {
 		CELL_NUMBER,
 		CELL_TEXT,
-		CELL_SIZE
+		CELL_SIZE,
+		CELL_LIMIT
 	} kind;
 };
 
@@ -37,6 +38,8 @@ static const struct column columns[] = {
 	{ "TOUCHED", "touched_bytes", CELL_SIZE },
 	{ "OWNED", "owned_bytes", CELL_SIZE },
 	{ "RESIDENT", "resident_bytes", CELL_SIZE },
+	{ "LIMIT", "limit_bytes", CELL_LIMIT },
+	{ "SECS", "nr_secs", CELL_NUMBER },
 };
 
 #define NR_COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -50,6 +53,10 @@ static const char *cell_text(const struct column *column, const json_t *instance
 	switch (column->kind) {
 	case CELL_TEXT:
 		return ctl_member_text(instance, column->member);
+	case CELL_LIMIT:
+		if (!json_is_integer(json_object_get(instance, column->member)))
+			return "max";
+		return size_format(buffer, CELL_MAX, value);
 	case CELL_SIZE:
 		return size_format(buffer, CELL_MAX, value);
 	case CELL_NUMBER:
@@ -175,6 +182,21 @@ static void refusal_print(const json_t *refusal)
 	putchar('\n');
 }
 
+/* A section that is closed stays while others have children of its SECS pages. */
+static void closed_print(const json_t *instance)
+{
+	uint64_t nr_zombies = ctl_member_number(instance, "nr_zombies");
+
+	if (!json_is_true(json_object_get(instance, "is_released")))
+		return;
+	if (nr_zombies)
+		printf("  closed, %" PRIu64 " zombie SECS page%s: their enclaves have pages in "
+		       "other sections\n",
+		       nr_zombies, nr_zombies == 1 ? "" : "s");
+	else
+		puts("  closed, its pages are on their way out");
+}
+
 static void table_print(const json_t *instances)
 {
 	size_t widths[NR_COLUMNS];
@@ -187,6 +209,7 @@ static void table_print(const json_t *instances)
 		json_t *refusal = json_object_get(instance, "last_refusal");
 
 		row_print(instance, widths);
+		closed_print(instance);
 		if (json_is_object(refusal))
 			refusal_print(refusal);
 	}

@@ -61,11 +61,14 @@ static void status_print(const json_t *status)
 	printf("instances: %" PRIu64 ", parked requests: %" PRIu64 ", unmappings: %" PRIu64 "\n",
 	       ctl_member_number(status, "instances"), ctl_member_number(status, "parked"),
 	       ctl_member_number(status, "unmaps"));
+	printf("enclaves: %" PRIu64 " SECS pages, %" PRIu64 " of them zombies of closed sections\n",
+	       ctl_member_number(status, "nr_secs"), ctl_member_number(status, "nr_zombies"));
 	printf("since the start: %" PRIu64 " faults, %" PRIu64 " clusters, %" PRIu64 " refusals, "
-	       "%" PRIu64 " resets, %" PRIu64 " pages taken back\n",
+	       "%" PRIu64 " resets, %" PRIu64 " pages taken back, %" PRIu64 " leaves of SGX "
+	       "executed\n",
 	       ctl_member_number(counters, "faults"), ctl_member_number(counters, "clusters"),
 	       ctl_member_number(counters, "refusals"), ctl_member_number(counters, "resets"),
-	       ctl_member_number(counters, "taken_back"));
+	       ctl_member_number(counters, "taken_back"), ctl_member_number(counters, "leaves"));
 	json_array_foreach(json_object_get(status, "warnings"), i, warning) {
 		fputs("warning: ", stdout);
 		ctl_show(json_is_string(warning) ? json_string_value(warning) : "?", 0);

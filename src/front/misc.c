@@ -35,6 +35,17 @@ size_t misc_format(enum misc_file file, uint64_t value, char line[MISC_LINE_SIZE
 	return (size_t)size;
 }
 
+size_t misc_format_own_max(uint64_t max_bytes, char line[MISC_LINE_SIZE])
+{
+	int size;
+
+	if (max_bytes == MISC_MAX)
+		size = snprintf(line, MISC_LINE_SIZE, "max\n");
+	else
+		size = snprintf(line, MISC_LINE_SIZE, "%" PRIu64 "\n", max_bytes);
+	return (size_t)size;
+}
+
 /* The kernel's isspace(), whatever the locale: its table has the no-break space of Latin-1 too. */
 static bool is_space(char c)
 {
@@ -93,31 +104,57 @@ static int parse_number(const char *text, size_t size, uint64_t *number)
 	return 0;
 }
 
-int misc_parse_max(const char *bytes, size_t size, uint64_t *max_bytes)
+struct span {
+	const char *bytes;
+	size_t size;
+};
+
+/* Without the white space around it. To the kernel it is a C string. */
+static int strip(struct span *text)
 {
-	const char *space;
-	size_t name_size;
-
-	if (size > MISC_WRITE_MAX)
+	if (text->size > MISC_WRITE_MAX)
 		return -E2BIG;
-	size = strnlen(bytes, size); /* to the kernel it is a C string */
-	for (; size > 0 && is_space(bytes[0]); size--)
-		bytes++;
-	while (size > 0 && is_space(bytes[size - 1]))
-		size--;
+	text->size = strnlen(text->bytes, text->size);
+	for (; text->size > 0 && is_space(text->bytes[0]); text->size--)
+		text->bytes++;
+	while (text->size > 0 && is_space(text->bytes[text->size - 1]))
+		text->size--;
+	return 0;
+}
 
-	space = memchr(bytes, ' ', size);
-	if (!space)
-		return -EINVAL;
-	name_size = (size_t)(space - bytes);
-	if (name_size != strlen(MISC_RESOURCE) || memcmp(bytes, MISC_RESOURCE, name_size) != 0)
-		return -EINVAL;
-	bytes += name_size + 1;
-	size -= name_size + 1;
-
-	if (size == 3 && memcmp(bytes, "max", 3) == 0) {
+static int parse_value(const struct span *text, uint64_t *max_bytes)
+{
+	if (text->size == 3 && memcmp(text->bytes, "max", 3) == 0) {
 		*max_bytes = MISC_MAX;
 		return 0;
 	}
-	return parse_number(bytes, size, max_bytes);
+	return parse_number(text->bytes, text->size, max_bytes);
+}
+
+int misc_parse_max(const char *bytes, size_t size, uint64_t *max_bytes)
+{
+	struct span text = { bytes, size };
+	const char *space;
+	size_t name_size;
+	int error = strip(&text);
+
+	if (error)
+		return error;
+	space = memchr(text.bytes, ' ', text.size);
+	if (!space)
+		return -EINVAL;
+	name_size = (size_t)(space - text.bytes);
+	if (name_size != strlen(MISC_RESOURCE) || memcmp(text.bytes, MISC_RESOURCE, name_size) != 0)
+		return -EINVAL;
+	text.bytes += name_size + 1;
+	text.size -= name_size + 1;
+	return parse_value(&text, max_bytes);
+}
+
+int misc_parse_own_max(const char *bytes, size_t size, uint64_t *max_bytes)
+{
+	struct span text = { bytes, size };
+	int error = strip(&text);
+
+	return error ? error : parse_value(&text, max_bytes);
 }

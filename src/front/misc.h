@@ -33,6 +33,9 @@ const char *misc_file_name(enum misc_file file);
  */
 size_t misc_format(enum misc_file file, uint64_t value, char line[MISC_LINE_SIZE]);
 
+/* The same without the resource's name, for the own limit of an instance. */
+size_t misc_format_own_max(uint64_t max_bytes, char line[MISC_LINE_SIZE]);
+
 /*
  * Parses what was written to misc.max, any bytes: "sgx_epc VALUE" with white space around it, one
  * space between, VALUE max or a number in base 8, 10 or 16 by its prefix. *max_bytes is as written,
@@ -40,5 +43,8 @@ size_t misc_format(enum misc_file file, uint64_t value, char line[MISC_LINE_SIZE
  * Errors: -EINVAL, -ERANGE (no 64 bits), -E2BIG (more than MISC_WRITE_MAX bytes).
  */
 int misc_parse_max(const char *bytes, size_t size, uint64_t *max_bytes);
+
+/* The same for VALUE alone. */
+int misc_parse_own_max(const char *bytes, size_t size, uint64_t *max_bytes);
 
 #endif

@@ -21,6 +21,7 @@
 #define REPORT_BYTES_MAX (4u << 20) /* 1,000 records of history, a few hundred bytes each */
 #define REPORT_MS 2000
 #define NR_SENTENCES_SHOWN 8u
+#define COUNT_SIZE 40u /* of a number and a word */
 
 struct run_report {
 	json_t *status;
@@ -183,20 +184,30 @@ static uint64_t total_of(const struct run_report *report)
 	return (uint64_t)json_integer_value(json_object_get(epc, "total_bytes"));
 }
 
+/* "1 fault", "3 faults". Returns text. */
+static const char *count_text(char text[COUNT_SIZE], uint64_t count, const char *one)
+{
+	snprintf(text, COUNT_SIZE, "%" PRIu64 " %s%s", count, one, count == 1 ? "" : "s");
+	return text;
+}
+
 static void report_log(const struct run_report *report)
 {
 	char peak[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
+	char faults[COUNT_SIZE], refusals[COUNT_SIZE], resets[COUNT_SIZE];
 	size_t nr_sentences = json_array_size(report->sentences);
 
-	log_info("run: EPC used: peak %s of %s, %" PRIu64 " faults, %" PRIu64 " refusals, %" PRIu64
-		 " resets",
+	log_info("run: EPC used: peak %s of %s, %s, %s, %s",
 		 size_format(peak, sizeof(peak), peak_of(report)),
-		 size_format(total, sizeof(total), total_of(report)), count_of(report, "faults"),
-		 count_of(report, "refusals"), count_of(report, "resets"));
+		 size_format(total, sizeof(total), total_of(report)),
+		 count_text(faults, count_of(report, "faults"), "fault"),
+		 count_text(refusals, count_of(report, "refusals"), "refusal"),
+		 count_text(resets, count_of(report, "resets"), "reset"));
 	for (size_t i = 0; i < nr_sentences && i < NR_SENTENCES_SHOWN; i++)
 		log_info("run: %s", json_string_value(json_array_get(report->sentences, i)));
 	if (nr_sentences > NR_SENTENCES_SHOWN)
-		log_info("run: and %zu more refusals", nr_sentences - NR_SENTENCES_SHOWN);
+		log_info("run: %s more",
+			 count_text(refusals, nr_sentences - NR_SENTENCES_SHOWN, "refusal"));
 }
 
 static json_t *summary_json(const struct run *run, const struct run_report *report, int exit_code)

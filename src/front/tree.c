@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The root of the mount and what is in it: status, version, events, history, instances/, debug/.
- * The control interface is files and nothing else: what an administrator can ask for is a read, a
- * command is a write. dev/ is device.c's, cgroup/ is tree_cgroup.c's.
+ * The root of the mount and what is in it: status, version, events, history, debug/. The control
+ * interface is files and nothing else: what an administrator can ask for is a read, a command is a
+ * write. dev/ is device.c's, cgroup/ tree_cgroup.c's, instances/ tree_instance.c's.
  */
 #include "front/tree_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +17,6 @@
 #include "front/report.h"
 
 #define NR_DOTS 2
-#define ID_DIGITS_MAX 19u /* an offset of instances/ has room for so many */
 
 /* ---- plain files ---- */
 
@@ -51,11 +48,6 @@ static int history_make(struct daemon *daemon, const struct tree_node *node, cha
 	(void)node;
 	*text = journal_history(daemon->journal, size);
 	return *text ? 0 : -ENOMEM;
-}
-
-static int info_make(struct daemon *daemon, const struct tree_node *node, char **text, size_t *size)
-{
-	return report_instance(daemon, node->id, text, size);
 }
 
 static const struct tree_kind status_kind = {
@@ -180,13 +172,12 @@ struct fixed_entry {
 	bool needs_debug;
 };
 
-static const struct tree_kind instances_kind;
 static const struct tree_kind debug_kind;
 
 static const struct fixed_entry root_entries[] = {
 	{ "dev", NULL, NULL, false },
 	{ "cgroup", &tree_cgroup_kind, TREE_CGROUP_KEY, false },
-	{ "instances", &instances_kind, "/instances", false },
+	{ "instances", &tree_instances_kind, "/instances", false },
 	{ "status", &status_kind, "/status", false },
 	{ "events", &events_kind, "/events", false },
 	{ "history", &history_kind, "/history", false },
@@ -281,130 +272,6 @@ static void fixed_readdir(struct daemon *daemon, fuse_req_t req, struct node *no
 	}
 	tree_dir_end(&list);
 }
-
-/* ---- instances/ ---- */
-
-static int instance_attr(struct daemon *daemon, const struct tree_node *node, struct stat *attr)
-{
-	(void)attr;
-	return report_has_instance(daemon, node->id) ? 0 : -ENOENT;
-}
-
-static const struct tree_kind info_kind = {
-	.ops = &tree_file_ops,
-	.mode = S_IFREG | 0444,
-	.attr = instance_attr,
-	.make = info_make,
-};
-
-static const struct tree_kind instance_kind;
-
-/* The one way to write a number: digits, no zero before them. 0: it is none. */
-static uint64_t id_parse(const char *name)
-{
-	size_t size = strspn(name, "0123456789");
-
-	if (size == 0 || size > ID_DIGITS_MAX || name[size] != '\0' || name[0] == '0')
-		return 0;
-	return strtoull(name, NULL, 10);
-}
-
-static void instances_lookup(struct daemon *daemon, fuse_req_t req, struct node *node,
-			     const char *name)
-{
-	struct tree_key key = { .kind = &instance_kind, .id = id_parse(name) };
-	char text[64];
-
-	(void)node;
-	if (!key.id) {
-		fuse_reply_err(req, ENOENT);
-		return;
-	}
-	snprintf(text, sizeof(text), "/instances/%" PRIu64, key.id);
-	key.key = text;
-	tree_reply_node(daemon, req, &key);
-}
-
-/* The offset after an entry is its id, after the two dots. */
-static void instances_readdir(struct daemon *daemon, fuse_req_t req, struct node *node, size_t size,
-			      off_t offset, struct fuse_file_info *file)
-{
-	const struct tree_node *dir = tree_node_of(node);
-	struct tree_dir list;
-	bool has_room = true;
-	uint64_t id;
-
-	(void)file;
-	if (tree_dir_begin(&list, req, size) != 0)
-		return;
-	for (off_t i = offset < 0 ? 0 : offset; has_room && i < NR_DOTS; i++)
-		has_room = tree_dir_add(&list, i ? ".." : ".", dir->st_ino, S_IFDIR, i + 1);
-	id = offset > NR_DOTS ? (uint64_t)offset - NR_DOTS : 0;
-	while (has_room && (id = report_next_instance(daemon, id))) {
-		char name[32], key[64];
-
-		snprintf(name, sizeof(name), "%" PRIu64, id);
-		snprintf(key, sizeof(key), "/instances/%" PRIu64, id);
-		has_room = tree_dir_add(&list, name, tree_ino_of_key(key), S_IFDIR,
-					(off_t)id + NR_DOTS);
-	}
-	tree_dir_end(&list);
-}
-
-static void instance_lookup(struct daemon *daemon, fuse_req_t req, struct node *node,
-			    const char *name)
-{
-	struct tree_key key = { .kind = &info_kind, .id = tree_node_of(node)->id };
-	char text[64];
-
-	if (strcmp(name, "info") != 0) {
-		fuse_reply_err(req, ENOENT);
-		return;
-	}
-	snprintf(text, sizeof(text), "/instances/%" PRIu64 "/info", key.id);
-	key.key = text;
-	tree_reply_node(daemon, req, &key);
-}
-
-static void instance_readdir(struct daemon *daemon, fuse_req_t req, struct node *node, size_t size,
-			     off_t offset, struct fuse_file_info *file)
-{
-	static const char *const names[] = { ".", "..", "info" };
-	const struct tree_node *dir = tree_node_of(node);
-	struct tree_dir list;
-	char key[64];
-
-	(void)daemon;
-	(void)file;
-	if (tree_dir_begin(&list, req, size) != 0)
-		return;
-	snprintf(key, sizeof(key), "/instances/%" PRIu64 "/info", dir->id);
-	for (off_t i = offset < 0 ? 0 : offset; i <= NR_DOTS; i++)
-		if (!tree_dir_add(&list, names[i], i < NR_DOTS ? dir->st_ino : tree_ino_of_key(key),
-				  i < NR_DOTS ? S_IFDIR : S_IFREG, i + 1))
-			break;
-	tree_dir_end(&list);
-}
-
-static const struct node_ops instance_ops = {
-	.lookup = instance_lookup,
-	.getattr = tree_getattr,
-	.readdir = instance_readdir,
-	.free = tree_node_free,
-};
-static const struct tree_kind instance_kind = {
-	.ops = &instance_ops,
-	.mode = S_IFDIR | 0555,
-	.attr = instance_attr,
-};
-
-static const struct node_ops instances_ops = {
-	.lookup = instances_lookup,
-	.getattr = tree_getattr,
-	.readdir = instances_readdir,
-	.free = tree_node_free,
-};
-static const struct tree_kind instances_kind = { .ops = &instances_ops, .mode = S_IFDIR | 0555 };
 
 /* ---- the root ---- */
 

@@ -17,8 +17,11 @@
 #include "front/journal.h"
 #include "front/mirror.h"
 #include "front/place.h"
+#include "front/vepc.h"
 
-#define OFFSET_FILES 2	     /* after . and .. */
+#define OFFSET_FILES 2 /* after . and .. */
+#define OFFSET_LOSE (OFFSET_FILES + MISC_NR_FILES)
+#define LOSE_NAME "epc.lose"
 #define SHOWN_NAME_MAX 1024u /* FUSE_NAME_MAX: one longer name would be EIO for the whole list */
 #define OFFSET_REAL 16	     /* offsets of the real directory begin here */
 
@@ -182,6 +185,32 @@ static const struct tree_kind cgroup_max_kind = {
 	.write = max_write,
 };
 
+/* EPC loss of all VMs for one of whose pages the cgroup, or one below it, pays. */
+static int lose(struct daemon *daemon, const struct tree_node *node, fuse_req_t req, size_t size)
+{
+	struct mirror_cgroup *cgroup;
+	int error;
+
+	if (is_root(node->path)) {
+		vepc_lose_below(daemon, req, size, NULL);
+		return 0;
+	}
+	error = cgroup_get(daemon, node, &cgroup);
+	if (error)
+		return error;
+	vepc_lose_below(daemon, req, size, cgroup);
+	mirror_put(daemon->mirror, cgroup);
+	return 0;
+}
+
+/* The VMs are not the limit's, so the file stays the daemon's. */
+static const struct tree_kind cgroup_lose_kind = {
+	.ops = &tree_file_ops,
+	.mode = S_IFREG | 0200,
+	.attr = directory_attr,
+	.command = lose,
+};
+
 /* ---- directories ---- */
 
 /* Whether the directory is one that pays for its tasks itself, so that a limit has a meaning. */
@@ -203,21 +232,35 @@ static void directory_key(char key[PLACE_PATH_MAX + 64], const char *path, uint6
 		snprintf(key, PLACE_PATH_MAX + 64, TREE_CGROUP_KEY "%s:%" PRIu64, path, id);
 }
 
+/* A file of this name; made has its kind. */
 static void lookup_file(struct daemon *daemon, fuse_req_t req, const struct tree_node *dir,
-			enum misc_file file)
+			const char *name, struct tree_key *made)
 {
 	char key[PLACE_PATH_MAX + 128], dir_key[PLACE_PATH_MAX + 64];
-	struct tree_key made = {
-		.key = key,
-		.kind = file == MISC_FILE_MAX ? &cgroup_max_kind : &cgroup_file_kind,
-		.id = dir->id,
-		.path = dir->path,
-		.file = file,
-	};
 
 	directory_key(dir_key, dir->path, dir->id);
-	snprintf(key, sizeof(key), "%s:%s", misc_file_name(file), dir_key);
-	tree_reply_node(daemon, req, &made);
+	snprintf(key, sizeof(key), "%s:%s", name, dir_key);
+	made->key = key;
+	made->id = dir->id;
+	made->path = dir->path;
+	tree_reply_node(daemon, req, made);
+}
+
+/* Whether the directory has a file of this name; then made says what it is. */
+static bool find_file(struct daemon *daemon, const struct tree_node *dir, const char *name,
+		      struct tree_key *made)
+{
+	bool is_of_root = is_root(dir->path);
+
+	*made = (struct tree_key){ 0 };
+	for (enum misc_file file = 0; file < MISC_NR_FILES; file++)
+		if (strcmp(name, misc_file_name(file)) == 0 && has_file(is_of_root, true, file)) {
+			made->kind = file == MISC_FILE_MAX ? &cgroup_max_kind : &cgroup_file_kind;
+			made->file = file;
+		}
+	if (strcmp(name, LOSE_NAME) == 0)
+		made->kind = &cgroup_lose_kind;
+	return made->kind && pays_itself(daemon, dir->path);
 }
 
 static void directory_lookup(struct daemon *daemon, fuse_req_t req, struct node *node,
@@ -225,15 +268,14 @@ static void directory_lookup(struct daemon *daemon, fuse_req_t req, struct node 
 {
 	const struct tree_node *dir = tree_node_of(node);
 	char path[PLACE_PATH_MAX], key[PLACE_PATH_MAX + 64];
-	struct tree_key made = { .key = key, .kind = &tree_cgroup_kind, .path = path };
+	struct tree_key made;
 	int size, error;
 
-	for (enum misc_file file = 0; file < MISC_NR_FILES; file++)
-		if (strcmp(name, misc_file_name(file)) == 0 &&
-		    has_file(is_root(dir->path), true, file) && pays_itself(daemon, dir->path)) {
-			lookup_file(daemon, req, dir, file);
-			return;
-		}
+	if (find_file(daemon, dir, name, &made)) {
+		lookup_file(daemon, req, dir, name, &made);
+		return;
+	}
+	made = (struct tree_key){ .key = key, .kind = &tree_cgroup_kind, .path = path };
 	size = snprintf(path, sizeof(path), "%s/%s", is_root(dir->path) ? "" : dir->path, name);
 	if (size >= (int)sizeof(path)) {
 		fuse_reply_err(req, ENAMETOOLONG);
@@ -316,7 +358,7 @@ static void add_children(struct tree_dir *list, const struct tree_node *dir, DIR
 static bool add_own(struct tree_dir *list, const struct tree_node *dir, bool has_limit,
 		    off_t offset)
 {
-	for (off_t i = offset; i < OFFSET_FILES + MISC_NR_FILES; i++) {
+	for (off_t i = offset; i < OFFSET_LOSE; i++) {
 		enum misc_file file = (enum misc_file)(i - OFFSET_FILES);
 
 		if (i < OFFSET_FILES) {
@@ -328,7 +370,9 @@ static bool add_own(struct tree_dir *list, const struct tree_node *dir, bool has
 				return false;
 		}
 	}
-	return true;
+	return offset > OFFSET_LOSE || (!has_limit && !is_root(dir->path)) ||
+	       tree_dir_add(list, LOSE_NAME, dir->st_ino ^ (1u + MISC_NR_FILES), S_IFREG,
+			    OFFSET_LOSE + 1);
 }
 
 static void directory_read(struct daemon *daemon, fuse_req_t req, struct node *node, size_t size,

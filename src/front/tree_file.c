@@ -59,6 +59,11 @@ void tree_open_free(struct daemon *daemon, struct tree_open *open)
 	free(open);
 }
 
+static bool is_writable(const struct tree_kind *kind)
+{
+	return kind->write || kind->command;
+}
+
 static void file_open(struct daemon *daemon, fuse_req_t req, struct node *node,
 		      struct fuse_file_info *file)
 {
@@ -66,7 +71,8 @@ static void file_open(struct daemon *daemon, fuse_req_t req, struct node *node,
 	struct tree_open *open;
 
 	/* The mode says so too, but root passes that. */
-	if ((file->flags & O_ACCMODE) != O_RDONLY && !kind->write) {
+	if (((file->flags & O_ACCMODE) != O_RDONLY && !is_writable(kind)) ||
+	    ((file->flags & O_ACCMODE) != O_WRONLY && !kind->make)) {
 		fuse_reply_err(req, EACCES);
 		return;
 	}
@@ -109,18 +115,18 @@ static void file_write(struct daemon *daemon, fuse_req_t req, struct node *node,
 		       size_t size, off_t offset, struct fuse_file_info *file)
 {
 	const struct tree_node *tree_node = tree_node_of(node);
-	int error;
+	const struct tree_kind *kind = tree_node->kind;
+	int error = -EINVAL;
 
 	(void)offset;
 	(void)file;
-	if (!tree_node->kind->write) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	error = tree_node->kind->write(daemon, tree_node, bytes, size);
+	if (kind->command)
+		error = kind->command(daemon, tree_node, req, size);
+	else if (kind->write)
+		error = kind->write(daemon, tree_node, bytes, size);
 	if (error)
 		fuse_reply_err(req, -error);
-	else
+	else if (!kind->command)
 		fuse_reply_write(req, size);
 }
 
@@ -128,7 +134,7 @@ static void file_setattr(struct daemon *daemon, fuse_req_t req, struct node *nod
 			 const struct stat *attr, int to_set)
 {
 	(void)attr;
-	if (!tree_node_of(node)->kind->write || (to_set & ~TO_SET_HARMLESS))
+	if (!is_writable(tree_node_of(node)->kind) || (to_set & ~TO_SET_HARMLESS))
 		fuse_reply_err(req, EPERM);
 	else
 		tree_getattr(daemon, req, node);

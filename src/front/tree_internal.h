@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the control tree share. tree.c has the root, the instances and debug/,
- * tree_node.c nodes and their attributes, tree_file.c files that are a text, tree_cgroup.c the
- * mirror of the hierarchy. Nobody else includes this.
+ * What the files of the control tree share. tree.c has the root and debug/, tree_instance.c the
+ * instances, tree_node.c nodes and their attributes, tree_file.c files that are a text,
+ * tree_cgroup.c the mirror of the hierarchy. Nobody else includes this.
  */
 #ifndef EPCD_FRONT_TREE_INTERNAL_H
 #define EPCD_FRONT_TREE_INTERNAL_H
@@ -20,7 +20,9 @@ struct tree_node;
 /*
  * What a node is. attr: NULL, or changes the attributes that it gets (mode, the daemon's owner);
  * an error says that what it stands for is gone. make: the text of a file, a new string; the errors
- * are those of the read. write: NULL, or a whole write; the errors are the write's.
+ * are those of the read. write: NULL, or a whole write; the errors are the write's. command: the
+ * same for what takes long: whatever is written begins it, and when it ends it answers that size
+ * bytes have been written; or an error, and req is not answered. A file that has it is not read.
  */
 struct tree_kind {
 	const struct node_ops *ops;
@@ -29,6 +31,8 @@ struct tree_kind {
 	int (*make)(struct daemon *daemon, const struct tree_node *node, char **text, size_t *size);
 	int (*write)(struct daemon *daemon, const struct tree_node *node, const char *bytes,
 		     size_t size);
+	int (*command)(struct daemon *daemon, const struct tree_node *node, fuse_req_t req,
+		       size_t size);
 };
 
 struct tree_node {
@@ -91,6 +95,9 @@ extern const struct node_ops tree_file_ops;
 struct tree_open *tree_open_new(struct daemon *daemon);
 void tree_open_free(struct daemon *daemon, struct tree_open *open);
 struct tree_open *tree_open_of(const struct fuse_file_info *file);
+
+/* tree_instance.c: the directory instances/. */
+extern const struct tree_kind tree_instances_kind;
 
 /* tree_cgroup.c: the directory of the root of the hierarchy. */
 extern const struct tree_kind tree_cgroup_kind;

@@ -277,6 +277,22 @@ struct vepc_instance *vepc_find(const struct vepc_table *table, uint64_t id)
 	return at < table->nr_shown && table->shown[at]->vepc.id == id ? table->shown[at] : NULL;
 }
 
+int vepc_max(struct daemon *daemon, uint64_t id, uint64_t *max_bytes)
+{
+	const struct vepc_instance *instance;
+	struct epc_instance_report report;
+
+	engine_lock(daemon->engine);
+	instance = vepc_find(daemon->vepcs, id);
+	if (instance)
+		epc_instance_report(instance->vepc.instance, &report);
+	engine_unlock(daemon->engine);
+	if (!instance)
+		return -ENOENT;
+	*max_bytes = report.max_bytes;
+	return 0;
+}
+
 int vepc_set_max(struct daemon *daemon, uint64_t id, uint64_t max_bytes)
 {
 	struct epc *epc = engine_lock(daemon->engine);

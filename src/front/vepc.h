@@ -49,7 +49,8 @@ int vepc_lose_of_instance(struct daemon *daemon, fuse_req_t req, size_t size, ui
 void vepc_lose_below(struct daemon *daemon, fuse_req_t req, size_t size,
 		     const struct mirror_cgroup *cgroup);
 
-/* Sets an instance's own limit. -ENOENT: no such instance. locked: under the engine's lock. */
+/* An instance's own limit. -ENOENT: no such instance. locked: under the engine's lock. */
+int vepc_max(struct daemon *daemon, uint64_t id, uint64_t *max_bytes);
 int vepc_set_max(struct daemon *daemon, uint64_t id, uint64_t max_bytes);
 void vepc_set_max_locked(struct daemon *daemon, struct epc *epc, const struct vepc *vepc,
 			 uint64_t max_bytes);

@@ -16,6 +16,7 @@ from harness.wait import eventually
 CAPACITY = 4 * 1024 * 1024
 ROOT_FILES = {"misc.capacity", "misc.current", "misc.peak"}
 GROUP_FILES = {"misc.max", "misc.current", "misc.peak", "misc.events", "misc.events.local"}
+ALL_FILES = GROUP_FILES | {"epc.lose"}
 RECORD_FIELDS = ["seq", "time", "kind", "instance", "pid", "command", "cgroup"]
 NOBODY = 65534
 
@@ -83,7 +84,7 @@ def test_group_files(daemon, cgroup, client):
     """Goal: figures of a cgroup as the kernel prints them. Method: charge, read, refuse, read."""
     group = cgroup()
     path = directory(daemon, group)
-    assert names(path) == GROUP_FILES
+    assert names(path) == ALL_FILES
     texts = {name: (path / name).read_text() for name in GROUP_FILES}
     assert texts == {"misc.max": "sgx_epc max\n", "misc.current": "sgx_epc 0\n",
                      "misc.peak": "sgx_epc 0\n", "misc.events": "sgx_epc.max 0\n",
@@ -379,7 +380,7 @@ def test_outside_of_the_root_the_opener_pays(world, cgroup, client):
     beside = cgroup("beside")
     daemon = world.epcd("--epc", "4M@0", "--cgroup-root", root.path)
     shown = daemon.run_dir / "cgroup"
-    assert names(shown) == ROOT_FILES | {"inside"}
+    assert names(shown) == ROOT_FILES | {"inside", "epc.lose"}
     charge(client(daemon, cgroup=beside), daemon, 1)
     user = client(daemon, cgroup=inside)
     charge(user, daemon, 2)
@@ -419,7 +420,7 @@ def test_cgroups_that_come_and_go(daemon, cgroup):
     output, _ = finder.communicate()
     for group in kept:
         assert group.path.name.encode() in output
-    assert len(names(directory(daemon, top)) - GROUP_FILES) == len(kept)
+    assert len(names(directory(daemon, top)) - ALL_FILES) == len(kept)
 
 
 def test_lives_in_cgroups_that_come_and_go(daemon, cgroup, client):

@@ -61,7 +61,7 @@ def test_bad_use(ctl, arguments, said):
 def test_help(ctl):
     """Goal: --help names every verb, --version is the daemon's. Method: ask for them."""
     said = ctl("--help").stdout.text()
-    assert all(verb in said for verb in ("status", "ls", "events", "doctor"))
+    assert all(verb in said for verb in ("status", "ls", "limit", "lose", "events", "doctor"))
     daemon = ctl.world.run([ctl.world.build / "src/front/epcd", "--version"])
     assert daemon.wait() == 0
     assert ctl("--version").stdout.text() == daemon.stdout.text().replace("epcd", "epcctl")
@@ -142,7 +142,7 @@ def test_ls(epcd, cgroup, client, ctl):
     daemon = epcd("--epc", "1M@0")
     lines = ctl("ls", run_dir=daemon.run_dir).stdout.lines()
     assert [line.split() for line in lines] == [
-        ["PID", "COMMAND", "CGROUP", "INSTANCE", "TOUCHED", "OWNED", "RESIDENT"]]
+        ["PID", "COMMAND", "CGROUP", "INSTANCE", "TOUCHED", "OWNED", "RESIDENT", "LIMIT", "SECS"]]
     assert as_json(ctl("--json", "ls", run_dir=daemon.run_dir)) == []
     group = cgroup("small")
     daemon.set_max(group, 2 * PAGE)

@@ -292,6 +292,55 @@ static void a_refusal_as_json(void **state)
 	free(line);
 }
 
+/* The own limit of an instance refuses: no cgroup is named for it. */
+static void an_own_limit_refuses(void **state)
+{
+	struct journal_entry entry = refusal("/a/b", NULL);
+	char *sentence, *line;
+	json_t *json;
+
+	(void)state;
+	entry.record.is_own_limit = true;
+	sentence = journal_sentence(&entry);
+	line = journal_line(&entry, 1);
+	assert_string_equal(sentence, "VM 4242 (qemu-system-x86) was refused EPC: its instance 3 "
+				      "is at its "
+				      "own limit: 1048576, used 1048576, 4096 more bytes were "
+				      "wanted");
+	json = json_loads(line, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(json, "limit")), "own");
+	assert_true(json_is_null(json_object_get(json, "limit_cgroup")));
+	assert_string_equal(json_string_value(json_object_get(json, "cgroup")), "/a/b");
+	json_decref(json);
+	free(line);
+	free(sentence);
+}
+
+/* A new own limit is told of with its instance, that of a cgroup without one. */
+static void limits_and_whose_they_are(void **state)
+{
+	struct world *world = *state;
+	const struct epc_instance_report report = { .id = 3, .max_bytes = 8192, .nr_pages = 2 };
+	char *history, *second;
+	json_t *json;
+	size_t size;
+
+	add_limit(world, "/a", 4096);
+	journal_add_own_limit(world->daemon.journal, &world->vepc, &report, EPC_MAX_UNLIMITED);
+	history = journal_history(world->daemon.journal, &size);
+	second = strchr(history, '\n') + 1;
+	json = json_loads(second, 0, NULL);
+	assert_non_null(strstr(history, "\"kind\":\"limit\",\"instance\":null"));
+	assert_string_equal(json_string_value(json_object_get(json, "kind")), "limit");
+	assert_int_equal(json_integer_value(json_object_get(json, "instance")), 3);
+	assert_int_equal(json_integer_value(json_object_get(json, "pid")), 4242);
+	assert_int_equal(json_integer_value(json_object_get(json, "old_limit_bytes")), 8192);
+	assert_int_equal(json_integer_value(json_object_get(json, "usage_bytes")), 8192);
+	assert_true(json_is_null(json_object_get(json, "limit_bytes")));
+	json_decref(json);
+	free(history);
+}
+
 static void every_kind_has_its_fields(void **state)
 {
 	static const struct {
@@ -301,6 +350,8 @@ static void every_kind_has_its_fields(void **state)
 		{ EPC_RECORD_STARTED, "started", "pid" },
 		{ EPC_RECORD_RESET, "reset", "took_us" },
 		{ EPC_RECORD_PUNCHED, "punched", "pages" },
+		{ EPC_RECORD_LOST, "epc-lost", "took_us" },
+		{ EPC_RECORD_ZOMBIES, "zombies", "secs" },
 		{ EPC_RECORD_CLOSED, "closed", "peak_bytes" },
 	};
 
@@ -654,6 +705,8 @@ int main(void)
 		cmocka_unit_test(sentences),
 		cmocka_unit_test(a_refusal_as_json),
 		cmocka_unit_test(every_kind_has_its_fields),
+		cmocka_unit_test(an_own_limit_refuses),
+		IN_WORLD(limits_and_whose_they_are),
 		IN_WORLD(a_reader_gets_what_comes_after_it),
 		IN_WORLD(no_waiting_with_nonblock),
 		IN_WORLD(small_reads_lose_nothing),

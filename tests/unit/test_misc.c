@@ -134,6 +134,41 @@ static void format_table(void **state)
 	}
 }
 
+/* The same values without the name; what is written reads back. */
+static void own_limits(void **state)
+{
+	static const struct {
+		const char *written, *line;
+		int error;
+	} rows[] = {
+		{ "max", "max\n", 0 },	   { " 0x1000\n", "4096\n", 0 },
+		{ "0", "0\n", 0 },	   { "18446744073709551615", "max\n", 0 },
+		{ "", NULL, -EINVAL },	   { "sgx_epc 1", NULL, -EINVAL },
+		{ "1M", NULL, -EINVAL },   { "-1", NULL, -EINVAL },
+		{ "maxi", NULL, -EINVAL }, { "18446744073709551616", NULL, -ERANGE },
+	};
+	char many[MISC_WRITE_MAX + 1];
+
+	(void)state;
+	memset(many, ' ', sizeof(many));
+	many[0] = '1';
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t value = UNTOUCHED;
+		char line[MISC_LINE_SIZE];
+
+		assert_int_equal(misc_parse_own_max(rows[i].written, strlen(rows[i].written),
+						    &value),
+				 rows[i].error);
+		if (rows[i].error) {
+			assert_true(value == UNTOUCHED);
+			continue;
+		}
+		assert_int_equal(misc_format_own_max(value, line), strlen(rows[i].line));
+		assert_string_equal(line, rows[i].line);
+	}
+	assert_int_equal(misc_parse_own_max(many, sizeof(many), &(uint64_t){ 0 }), -E2BIG);
+}
+
 static uint64_t next_random(uint64_t *seed)
 {
 	*seed ^= *seed << 13;
@@ -191,9 +226,8 @@ static void random_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parse_table),
-		cmocka_unit_test(a_long_write_is_refused),
-		cmocka_unit_test(format_table),
+		cmocka_unit_test(parse_table),	cmocka_unit_test(a_long_write_is_refused),
+		cmocka_unit_test(format_table), cmocka_unit_test(own_limits),
 		cmocka_unit_test(random_bytes),
 	};
 

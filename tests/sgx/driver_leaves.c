@@ -47,15 +47,14 @@ static void tcs_source(struct driver *driver)
 {
 	struct sgx_tcs *tcs = (struct sgx_tcs *)(void *)driver->source;
 
+	/* One by one: the order in an initialiser is the compiler's. */
 	memset(driver->source, 0, SGX_PAGE_SIZE);
-	*tcs = (struct sgx_tcs){
-		.state = draw_below(&driver->draw, 2),
-		.flags = draw_below(&driver->draw, 2),
-		.ossa = SGX_PAGE_SIZE,
-		.nssa = 1 + draw_below(&driver->draw, 3),
-		.fslimit = 0xffffffff,
-		.gslimit = 0xffffffff,
-	};
+	tcs->state = draw_below(&driver->draw, 2);
+	tcs->flags = draw_below(&driver->draw, 2);
+	tcs->ossa = SGX_PAGE_SIZE;
+	tcs->nssa = 1 + draw_below(&driver->draw, 3);
+	tcs->fslimit = 0xffffffff;
+	tcs->gslimit = 0xffffffff;
 	if (is_spoilt(driver))
 		driver->source[draw_below(&driver->draw, SGX_PAGE_SIZE)] ^= 8;
 	if (is_spoilt(driver))

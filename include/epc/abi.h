@@ -42,12 +42,14 @@ struct epc_vepc_info {
 /*
  * Resets all sections of the VM in one call: as SGX_IOC_VEPC_REMOVE_ALL on each of them, children
  * first and SECS after. Returns the number of SECS pages that remain, which is 0 unless somebody
- * builds enclaves meanwhile. EBUSY: a thread is inside of an enclave (earlier pages are removed).
+ * builds enclaves meanwhile. EBUSY: a thread is inside of an enclave (earlier pages are removed). A
+ * VMM whose guest may have been inside says EEXIT for those threads first: on hardware the exit of
+ * a virtual processor is an AEX, here nobody else can know of it.
  */
 #define EPC_IOC_VEPC_RESET_VM _IO(EPC_IOC_MAGIC, 1)
 
 struct epc_vepc_limit {
-	__u64 limit_bytes; /* rounded down to pages; EPC_UNLIMITED: none */
+	__u64 limit_bytes; /* acts as rounded down to pages; EPC_UNLIMITED: none */
 	__u64 reserved[3];
 };
 /*
@@ -119,13 +121,15 @@ struct epc_place {
  * Before the leaf, the page that rcx names is unmapped from everybody, so that its last bytes
  * count (for ENCLU those of rdx and rbx_place too), and it is there afterwards, charged to the
  * caller's cgroup, if the leaf makes a page.
- * Pages of an enclave that are not REG read as all ones, and what is written to them is dropped.
+ * Pages of an enclave that are not REG read as all ones, and what is written to them is dropped
+ * (who has such a page mapped sees what he wrote until the next unmapping, nobody else does).
  *
  * 0: the leaf was executed, result says how it ended. Errors: EINVAL (reserved, an unknown leaf or
  * instruction, a place that cannot be), EPERM (a place of another VM), EIO (no EPC page for rcx:
  * EPC_IOC_VEPC_REFUSAL), ENOMEM, EBUSY (somebody touches the page again and again), EINTR. After
- * any of them nothing has changed. EFAULT from the kernel when the answer cannot be written: then
- * the leaf has been executed.
+ * any of them nothing has changed, as after a code or a fault; but a page that was allocated for
+ * rcx stays the instance's, as a page that was touched does. EFAULT from the kernel when the answer
+ * cannot be written: then the leaf has been executed.
  */
 struct epc_vepc_leaf {
 	__u32 instruction; /* EPC_INSTRUCTION_... */

@@ -19,6 +19,8 @@ static void draw_ecreate(struct driver *driver)
 	secs->size = UINT64_C(0x8000) << draw_below(&driver->draw, 2);
 	secs->base = UINT64_C(0x10000000) + draw_below(&driver->draw, 4) * UINT64_C(0x100000);
 	secs->ssa_frame_pages = 1;
+	secs->isv_prod_id = (uint16_t)driver->nr_steps; /* which ECREATE does not take */
+	secs->isv_svn = (uint16_t)driver->nr_steps;
 	secs->attributes.flags = SGX_ATTR_MODE64BIT;
 	if (!draw_chance(&driver->draw, 3))
 		secs->attributes.flags |= SGX_ATTR_DEBUG;

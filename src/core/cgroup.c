@@ -18,10 +18,15 @@ void cgroup_init(struct epc_cgroup *cgroup, struct epc_cgroup *parent, uint64_t 
 	cgroup->take_back_pages = TAKE_BACK_PAGES_MIN;
 	list_init(&cgroup->node);
 	list_init(&cgroup->waiters);
+	list_init(&cgroup->waiting_node);
 	list_init(&cgroup->wake_node);
 	list_init(&cgroup->takeable_stakes);
 	list_init(&cgroup->takeable_children);
 	list_init(&cgroup->takeable_node);
+	list_init(&cgroup->reclaimable_children);
+	list_init(&cgroup->reclaimable_node);
+	cgroup->active = (struct lru_list){ .head = PFN_NONE, .tail = PFN_NONE };
+	cgroup->inactive = cgroup->active;
 	list_init(&cgroup->unmap.node);
 }
 
@@ -85,6 +90,12 @@ void cgroup_wake_up(struct epc *epc, struct epc_cgroup *cgroup)
 		return;
 	for (; cgroup; cgroup = cgroup->parent)
 		cgroup_wake(epc, cgroup);
+}
+
+void cgroup_wake_all(struct epc *epc)
+{
+	for (struct epc_list *node = epc->waiting.next; node != &epc->waiting; node = node->next)
+		cgroup_wake(epc, LIST_ENTRY(node, struct epc_cgroup, waiting_node));
 }
 
 static bool has_room(struct epc *epc, const struct epc_cgroup *cgroup, uint64_t nr_pages)

@@ -52,6 +52,20 @@ static int processor_new(struct epc *epc, const struct epc_config *config)
 	return sgx_new(&sgx, &epc->sgx) ? -ENOMEM : 0;
 }
 
+static int swap_init(struct epc *epc, const struct epc_config *config)
+{
+	epc->swap = config->swap;
+	epc->swap_head = PFN_NONE;
+	epc->nr_swap_slots = config->nr_swap_slots;
+	epc->nr_swap_free = config->nr_swap_slots;
+	if (!config->nr_swap_slots)
+		return 0;
+	if (config->nr_swap_slots > NR_PAGES_MAX - epc->nr_pages)
+		return -EINVAL;
+	epc->evicted = epc_alloc(epc, config->nr_swap_slots * sizeof(*epc->evicted));
+	return epc->evicted ? 0 : -ENOMEM;
+}
+
 int epc_new(const struct epc_config *config, struct epc **out)
 {
 	const struct epc_allocator *allocator = &config->allocator;
@@ -76,9 +90,13 @@ int epc_new(const struct epc_config *config, struct epc **out)
 	error = processor_new(epc, config);
 	if (error)
 		goto free_pages;
+	error = swap_init(epc, config);
+	if (error)
+		goto free_processor;
 	list_init(&epc->cgroups);
 	list_init(&epc->instances);
 	list_init(&epc->operations);
+	list_init(&epc->waiting);
 	list_init(&epc->wakes);
 	list_init(&epc->replies);
 	list_init(&epc->unmaps);
@@ -92,6 +110,8 @@ int epc_new(const struct epc_config *config, struct epc **out)
 #endif
 	*out = epc;
 	return 0;
+free_processor:
+	sgx_free(epc->sgx);
 free_pages:
 	epc_dealloc(epc, epc->pages, epc->nr_pages * sizeof(*epc->pages));
 free_epc:
@@ -108,6 +128,8 @@ static void instance_free(struct epc *epc, struct epc_instance *instance)
 		list_remove(&stake->instance_node);
 		epc_dealloc(epc, stake, sizeof(*stake));
 	}
+	if (instance->host)
+		host_free(epc, instance->host);
 	index_fini(&instance->index, &epc->allocator);
 	list_remove(&instance->node);
 	epc_dealloc(epc, instance, sizeof(*instance));
@@ -131,6 +153,8 @@ void epc_free(struct epc *epc)
 		list_remove(&cgroup->node);
 		epc_dealloc(epc, cgroup, sizeof(*cgroup));
 	}
+	if (epc->evicted)
+		epc_dealloc(epc, epc->evicted, epc->nr_swap_slots * sizeof(*epc->evicted));
 	sgx_free(epc->sgx);
 	epc_dealloc(epc, epc->pages, epc->nr_pages * sizeof(*epc->pages));
 	epc->allocator.free_fn(epc->allocator.context, epc, sizeof(*epc));
@@ -158,6 +182,9 @@ void epc_unmapped(struct epc *epc, struct epc_unmap *unmap)
 	case EPC_UNMAP_LEAF:
 		leaf_unmapped(epc, unmap);
 		break;
+	case EPC_UNMAP_RECLAIM:
+		reclaim_unmapped(epc, unmap);
+		break;
 	}
 	if (instance->is_stalled || instance->is_releasing) {
 		instance->is_stalled = false;
@@ -169,9 +196,12 @@ void epc_unmapped(struct epc *epc, struct epc_unmap *unmap)
 
 bool epc_step(struct epc *epc)
 {
+	bool has_more;
+
 	operation_step(epc);
 	fault_serve_waiters(epc);
-	return !list_is_empty(&epc->operations) || !list_is_empty(&epc->wakes);
+	has_more = reclaim_in_background(epc);
+	return has_more || !list_is_empty(&epc->operations) || !list_is_empty(&epc->wakes);
 }
 
 int epc_open(struct epc *epc, struct epc_cgroup *cgroup, struct epc_instance *sibling, void *cookie,
@@ -204,6 +234,22 @@ int epc_open(struct epc *epc, struct epc_cgroup *cgroup, struct epc_instance *si
 	cgroup->nr_instances++;
 	*out = instance;
 	return 0;
+}
+
+int epc_open_enclave(struct epc *epc, struct epc_cgroup *cgroup, void *cookie,
+		     struct epc_instance **out)
+{
+	struct host *host = host_new(epc);
+	int error;
+
+	if (!host)
+		return -ENOMEM;
+	error = epc_open(epc, cgroup, NULL, cookie, out);
+	if (error)
+		host_free(epc, host);
+	else
+		(*out)->host = host;
+	return error;
 }
 
 void epc_start(struct epc *epc, struct epc_instance *instance)

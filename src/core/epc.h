@@ -29,6 +29,12 @@
  *   remove       EREMOVE: a page of an enclave becomes plain memory again. Children are an
  *                enclave's pages, its SECS can only be removed when they are.
  *   zombie       a SECS page of a released instance that still has children in another one.
+ *   enclave      of a host process: an instance of the other kind, one open of sgx_enclave. Its
+ *                index counts from linear address 0. It has pages in the EPC and evicted ones.
+ *   evict, load  EWB and ELDU: a page leaves the EPC, sealed, and comes back at a fault.
+ *   swap slot    where an evicted page is: its sealed bytes are the caller's, the rest is ours.
+ *   active       mapped, or may be. inactive: still in the EPC, unmapped: a touch maps it again.
+ *   reclaim      active pages become inactive by an unmapping, inactive ones are evicted.
  *   hidden       a page that the processor keeps from everybody: SECS, TCS, VA, and what is
  *                blocked or trimmed. It reads as all ones and drops what is written, as the abort
  *                page does.
@@ -87,12 +93,26 @@ struct epc_section_config {
 	void *bytes;
 };
 
+/*
+ * Where sealed pages are kept: slots of 4096 bytes, numbers from 0 on. store_fn and load_fn return 0
+ * or -errno; a page that cannot be stored stays where it is, one that cannot be loaded is lost.
+ * drop_fn: the bytes are not needed any more. All of them must not take long.
+ */
+struct epc_swap_ops {
+	int (*store_fn)(void *context, uint32_t slot, const void *bytes);
+	int (*load_fn)(void *context, uint32_t slot, void *bytes);
+	void (*drop_fn)(void *context, uint32_t slot);
+	void *context;
+};
+
 struct epc_config {
 	const struct epc_section_config *sections; /* borrowed during epc_new() only */
 	unsigned int nr_sections;
 	struct epc_allocator allocator;
 	/* Only SECS, TCS and VA pages have contents, all others read as zero: struct sgx_config. */
 	bool is_metadata_only;
+	uint32_t nr_swap_slots; /* 0: nothing is ever evicted */
+	struct epc_swap_ops swap;
 	uint8_t seed[32];    /* the processor's keys come from it */
 	unsigned int mutant; /* test builds: which planted bug is on, enum epc_mutant; 0: none */
 };
@@ -133,8 +153,9 @@ struct epc_request {
 
 enum epc_unmap_kind {
 	EPC_UNMAP_TAKE_BACK,
-	EPC_UNMAP_RESET, /* and punch, and loss */
-	EPC_UNMAP_LEAF,	 /* one page, so that its last bytes are there */
+	EPC_UNMAP_RESET,   /* and punch, and loss */
+	EPC_UNMAP_LEAF,	   /* one page, so that its last bytes are there */
+	EPC_UNMAP_RECLAIM, /* active pages that become inactive */
 };
 
 /* Zap this range of the instance's file from all its mappings and from the page cache. */
@@ -154,13 +175,41 @@ struct epc_leaf_place {
 };
 
 /*
+ * What the kernel's ioctls on sgx_enclave do to one page. rcx is the page: its instance, and its
+ * linear address as the offset (CREATE and INIT: the instance alone). Each loads and makes what it
+ * needs (SECS, VA page, the page itself), charged to the payer, and may be parked for it.
+ *
+ *   CREATE    data: SECS                           -EIO: ECREATE faults
+ *   ADD       data: contents; info: SECINFO;       -EBUSY: there is a page; -EIO: EADD or EEXTEND
+ *             rbx: not 0, it is measured
+ *   INIT      data: SIGSTRUCT                      -EIO: fault; -EPERM: outcome says why
+ *   RESTRICT  rbx: permissions that stay, R W X    -EFAULT: no such page, or outcome; -EINVAL: no REG
+ *   MODIFY    rbx: page type, TCS or TRIM          -EFAULT; -EINVAL: from what it is; -EPERM: REG to
+ *                                                  TCS needs R and W
+ *   REMOVE                                         -EFAULT; -EPERM: no TRIM, or not accepted
+ *
+ * Errors of all: -ENOMEM (refused: nothing can be reclaimed, or other memory), -EINTR, -EINVAL
+ * (released meanwhile, or the enclave is in the wrong state), -EIO (its EPC was lost).
+ */
+enum epc_host_op {
+	EPC_HOST_NONE, /* a guest's leaf */
+	EPC_HOST_CREATE,
+	EPC_HOST_ADD,
+	EPC_HOST_INIT,
+	EPC_HOST_RESTRICT,
+	EPC_HOST_MODIFY,
+	EPC_HOST_REMOVE,
+};
+
+/*
  * One leaf for a guest; what goes where is told in include/epc/abi.h, whose fields have the same
  * names. The caller owns the memory until the request comes back as EPC_EFFECT_REPLY.
  */
 struct epc_leaf {
 	/* request: set instance (whose VM it is), payer (of a page that the leaf makes). First. */
 	struct epc_request request;
-	bool is_enclu; /* else ENCLS */
+	enum epc_host_op host_op; /* else: */
+	bool is_enclu;		  /* else ENCLS */
 	uint32_t leaf;
 	struct epc_leaf_place rcx, rdx, secs, rbx_place;
 	uint64_t rbx, linaddr, rdx_linaddr, srcpge, secinfo;
@@ -175,17 +224,19 @@ struct epc_leaf {
 	struct epc_list wait_node; /* of an instance, or of the VM while it loses its EPC */
 	struct epc_unmap unmap;
 	bool is_unmapping;
+	bool has_page;		/* ADD: the page is there, and its own */
 	unsigned int nr_unmaps; /* so far */
 };
 
 enum epc_record_kind {
-	EPC_RECORD_STARTED, /* an instance has its first page */
-	EPC_RECORD_REFUSED, /* a fault was refused: no page */
-	EPC_RECORD_RESET,   /* REMOVE_ALL or ZERO_RANGE has ended */
-	EPC_RECORD_PUNCHED, /* PUNCH_HOLE has ended */
-	EPC_RECORD_LOST,    /* an instance has lost all content */
-	EPC_RECORD_ZOMBIES, /* a released instance keeps SECS pages: children are elsewhere */
-	EPC_RECORD_CLOSED,  /* an instance that had pages has given back the last */
+	EPC_RECORD_STARTED,   /* an instance has its first page */
+	EPC_RECORD_REFUSED,   /* a fault was refused: no page */
+	EPC_RECORD_RESET,     /* REMOVE_ALL or ZERO_RANGE has ended */
+	EPC_RECORD_PUNCHED,   /* PUNCH_HOLE has ended */
+	EPC_RECORD_LOST,      /* an instance has lost all content */
+	EPC_RECORD_PAGE_LOST, /* an evicted page of an enclave did not come back: index */
+	EPC_RECORD_ZOMBIES,   /* a released instance keeps SECS pages: children are elsewhere */
+	EPC_RECORD_CLOSED,    /* an instance that had pages has given back the last */
 };
 
 /* What happened, with the figures of that moment. Bytes are bytes, times are the core's. */
@@ -253,6 +304,10 @@ int epc_open(struct epc *epc, struct epc_cgroup *cgroup, struct epc_instance *si
 	     struct epc_instance **instance);
 void epc_release(struct epc *epc, struct epc_instance *instance);
 
+/* The same for a host process's enclave. It is a VM of its own. */
+int epc_open_enclave(struct epc *epc, struct epc_cgroup *cgroup, void *cookie,
+		     struct epc_instance **instance);
+
 /* Gives the instance its id, and EPC_RECORD_STARTED, even if it has no page yet. */
 void epc_start(struct epc *epc, struct epc_instance *instance);
 bool epc_is_same_vm(const struct epc_instance *a, const struct epc_instance *b);
@@ -311,6 +366,9 @@ void epc_lose_vm(struct epc *epc, struct epc_request *request);
  */
 void epc_leaf(struct epc *epc, struct epc_leaf *leaf);
 
+/* One page of an ioctl on an enclave of a host process: enum epc_host_op. */
+void epc_host(struct epc *epc, struct epc_leaf *leaf);
+
 /* Ends a parked READ or leaf with -EINTR. Any other request goes on to its own end. */
 void epc_interrupt(struct epc *epc, struct epc_request *request);
 
@@ -343,6 +401,10 @@ struct epc_report {
 	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_taken_back;
 	uint64_t nr_secs, nr_zombies; /* now; zombies are SECS pages too */
 	uint64_t nr_leaves;
+	uint64_t nr_active, nr_inactive; /* pages of enclaves on the two lists */
+	uint64_t nr_evicted;		 /* pages that are out now */
+	uint64_t nr_evictions, nr_loads, nr_soft_faults, nr_refaults;
+	uint64_t low_pages, high_pages; /* marks of background reclaim now */
 };
 
 struct epc_section_report {
@@ -360,6 +422,11 @@ struct epc_instance_report {
 	uint64_t nr_secs, nr_zombies;
 	uint64_t nr_in_vm; /* instances of its VM, released ones left out */
 	bool is_released;  /* only zombies are left of it, or soon nothing */
+	/* enclaves */
+	bool is_enclave, is_initialised;
+	uint64_t base, size; /* linear address and bytes, 0 before CREATE */
+	uint64_t nr_evicted, nr_va_pages, nr_inactive;
+	uint64_t nr_loads, nr_soft_faults, nr_refaults, nr_lost;
 };
 
 struct epc_cgroup_report {

@@ -50,7 +50,7 @@ static void page_touch(struct epc *epc, struct epc_page *page)
 		if (page->is_reset && !MUTANT(epc, RESET_TOUCHED_KEEPS_BYTES))
 			page_drop_bytes(epc, page);
 		page->is_touched = true;
-	} else if (page->state == PAGE_INACTIVE) {
+	} else if (page->state == PAGE_INACTIVE && !MUTANT(epc, INACTIVE_STAYS)) {
 		page->state = PAGE_ACTIVE;
 	}
 	page->is_filling = true;
@@ -73,13 +73,20 @@ void instance_started(struct epc *epc, struct epc_instance *instance)
 }
 
 /* The pages are there for good: only now do they count for what was ever reached. */
-static void allocation_done(struct epc *epc, const struct epc_request *request)
+static void note_peaks(struct epc *epc, const struct epc_request *request)
 {
 	struct epc_instance *instance = request->instance;
 
 	cgroup_note_peak(epc, request->payer);
 	if (instance->nr_pages > instance->peak_pages)
 		instance->peak_pages = instance->nr_pages;
+}
+
+static void allocation_done(struct epc *epc, const struct epc_request *request)
+{
+	struct epc_instance *instance = request->instance;
+
+	note_peaks(epc, request);
 	if (request->first + request->count > instance->end_index)
 		instance->end_index = request->first + request->count;
 	instance_started(epc, instance);
@@ -99,8 +106,14 @@ static bool is_demand(struct epc *epc, const struct epc_instance *instance)
 /* A fault on a page that is there. Nothing but use can touch a page while it is taken back. */
 static void fault_touch(struct epc *epc, struct epc_page *page)
 {
-	bool is_used = page->state == PAGE_UNMAPPING || is_demand(epc, page->stake->instance);
+	struct epc_instance *instance = page->stake->instance;
+	bool is_used = page->state == PAGE_UNMAPPING || is_demand(epc, instance);
 
+	if (instance->host && page->state != PAGE_ACTIVE) {
+		instance->host->nr_soft_faults++;
+		epc->nr_soft_faults++;
+		reclaim_note_fault(page->stake->cgroup, true);
+	}
 	page_touch(epc, page);
 	if (is_used)
 		page_set_used(epc, page);
@@ -116,38 +129,73 @@ static void page_never_mapped(struct epc *epc, struct epc_page *page)
 	page_reclass(epc, page, was);
 }
 
-/* 0; -ENOMEM; -EBUSY: *refuser has no room. */
-static int fault_allocate(struct epc *epc, struct epc_request *request, struct epc_cgroup **refuser)
+/* What the request needs next and is not there, or INDEX_NONE. */
+static uint64_t missing(struct epc *epc, const struct epc_request *request)
 {
+	if (request->instance->host)
+		return host_missing(epc, request);
+	return page_find(epc, request->instance, request->first) ? INDEX_NONE : request->first;
+}
+
+/* Whether a new page stays speculative. */
+static bool is_unproven(struct epc *epc, const struct epc_request *request)
+{
+	if (MUTANT(epc, TAKE_BACK_DEMANDED))
+		return true;
+	return !request->leaf && !request->instance->host && !is_demand(epc, request->instance);
+}
+
+/* One page, charged. 0; -ENOMEM; -EFAULT: it is lost; -EBUSY: *refuser has no room. */
+static int allocate_one(struct epc *epc, struct epc_request *request, uint64_t index,
+			struct epc_cgroup **refuser)
+{
+	struct epc_instance *instance = request->instance;
+	uint32_t slot = swap_find(epc, instance, index);
 	struct epc_stake *stake;
+	struct epc_page *page;
 	int error;
 
-	*refuser = cgroup_charge(epc, request->payer, request->instance, 1);
+	*refuser = cgroup_charge(epc, request->payer, instance, 1);
 	if (*refuser)
 		return -EBUSY;
-	stake = stake_get(epc, request->instance, request->payer);
+	stake = stake_get(epc, instance, request->payer);
 	if (!stake) {
 		error = -ENOMEM;
 		goto uncharge;
 	}
-	error = page_assign(epc, stake, request->first,
-			    (!request->leaf && !is_demand(epc, request->instance)) ||
-				    MUTANT(epc, TAKE_BACK_DEMANDED),
-			    true);
+	error = page_assign(epc, stake, index, is_unproven(epc, request), true);
 	if (error)
 		goto put_stake;
-	allocation_done(epc, request);
-	if (request->leaf)
-		page_never_mapped(epc, page_find(epc, request->instance, request->first));
-	return 0;
+	page = page_find(epc, instance, index);
+	if (request->leaf || index >= INDEX_SECS)
+		page_never_mapped(epc, page);
+	error = instance->host ? host_page_fill(epc, request, page, slot) : 0;
+	if (!error)
+		note_peaks(epc, request);
+	return error;
 put_stake:
 	stake_put(epc, stake);
 uncharge:
 	if (!MUTANT(epc, NO_MEMORY_STAYS_CHARGED))
-		cgroup_uncharge(epc, request->payer, request->instance, 1);
+		cgroup_uncharge(epc, request->payer, instance, 1);
 	if (error == -EBUSY)
 		*refuser = &epc->root;
 	return error;
+}
+
+/* All that is missing, one page after the other; what is there already stays when one fails. */
+static int fault_allocate(struct epc *epc, struct epc_request *request, struct epc_cgroup **refuser)
+{
+	uint64_t index;
+	int error;
+
+	while ((index = missing(epc, request)) != INDEX_NONE) {
+		error = allocate_one(epc, request, index, refuser);
+		if (error)
+			return error;
+	}
+	allocation_done(epc, request);
+	return 0;
 }
 
 /* The end of a fault; a leaf goes on with the page, or without. */
@@ -156,7 +204,7 @@ static void fault_done(struct epc *epc, struct epc_request *request, int result)
 	if (request->leaf)
 		leaf_allocated(epc, request->leaf, result);
 	else if (result)
-		epc_reply(epc, request, result);
+		epc_reply(epc, request, result == -EFAULT ? -EIO : result);
 	else
 		read_done(epc, request);
 }
@@ -166,7 +214,8 @@ static void park(struct epc *epc, struct epc_request *request, struct epc_cgroup
 	list_add_tail(MUTANT(epc, QUEUE_LAST_FIRST) ? cgroup->waiters.next : &cgroup->waiters,
 		      &request->node);
 	request->waits_at = MUTANT(epc, PARKED_ELSEWHERE) ? &epc->root : cgroup;
-	cgroup->nr_waiters++;
+	if (!cgroup->nr_waiters++)
+		list_add_tail(&epc->waiting, &cgroup->waiting_node);
 	request->payer->nr_payers++;
 	epc->nr_parked++;
 	cgroup_wake(epc, cgroup);
@@ -183,6 +232,7 @@ static void unpark(struct epc *epc, struct epc_request *request)
 	epc->nr_parked--;
 	if (!cgroup->nr_waiters) {
 		cgroup->take_back_pages = TAKE_BACK_PAGES_MIN;
+		list_remove(&cgroup->waiting_node);
 		list_remove(&cgroup->wake_node);
 	}
 }
@@ -263,6 +313,8 @@ static bool is_hopeless(struct epc *epc, const struct epc_cgroup *refuser)
 {
 	if (MUTANT(epc, PARKED_WITHOUT_HOPE))
 		return false;
+	if (refuser->nr_reclaimable && swap_has_room(epc))
+		return false;
 	return (!refuser->nr_takeable || MUTANT(epc, REFUSE_WHILE_TAKEABLE)) &&
 	       (!refuser->nr_leaving || MUTANT(epc, REFUSE_WHILE_LEAVING));
 }
@@ -304,8 +356,18 @@ static void fault(struct epc *epc, struct epc_request *request)
 	}
 	if (page)
 		park(epc, request, &epc->root);
+	else if (request->instance->host && host_fault_check(request->instance, request->first))
+		epc_reply(epc, request, -EIO);
 	else
 		fault_for_page(epc, request);
+}
+
+/* Speculative pages first. Returns whether pages have come free at once. */
+static bool make_room(struct epc *epc, struct epc_cgroup *cgroup)
+{
+	if (cgroup->nr_takeable || cgroup->is_taking || !cgroup->nr_reclaimable)
+		return takeback_begin(epc, cgroup);
+	return reclaim_for(epc, cgroup);
 }
 
 /* One turn for the first in the queue. Returns whether the next one may have its turn. */
@@ -324,7 +386,7 @@ static bool serve_first(struct epc *epc, struct epc_cgroup *cgroup)
 		error = fault_allocate(epc, request, &refuser);
 	if (error == -EBUSY && refuser == cgroup) {
 		if (!is_hopeless(epc, cgroup))
-			return takeback_begin(epc, cgroup);
+			return make_room(epc, cgroup);
 		unpark(epc, request);
 		refuse(epc, request, refuser);
 		return true;
@@ -437,6 +499,8 @@ static void cluster(struct epc *epc, struct epc_request *request)
 		    !MUTANT(epc, CLUSTER_ANSWERS_UNMAPPING))
 			error = -EIO;
 	}
+	if (!error && nr_new && request->instance->host)
+		error = -EIO; /* one page after the other, each for its own reason */
 	if (!error && nr_new)
 		error = cluster_allocate(epc, request, nr_new);
 	if (error == -EBUSY && MUTANT(epc, CLUSTER_PARKED)) {

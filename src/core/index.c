@@ -147,6 +147,15 @@ prune:
 	return -ENOMEM;
 }
 
+void index_replace(struct index *index, uint64_t at, uint32_t pfn)
+{
+	void *node = index->root;
+
+	for (unsigned int level = index->height; level > 1; level--)
+		node = ((struct node *)node)->children[slot_of(at, level - 1)];
+	((struct leaf *)node)->pfns[slot_of(at, 0)] = pfn + 1;
+}
+
 void index_remove(struct index *index, const struct epc_allocator *allocator, uint64_t at)
 {
 	void *node = index->root;

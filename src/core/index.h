@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index of an instance: page index -> page frame number, a radix tree of 512-way nodes that
- * grows with the highest index. It only remembers what the descriptors say.
+ * The index of an instance: page index -> page frame number, or beyond all of those the number of
+ * a page that has left the EPC. A radix tree of 512-way nodes that grows with the highest index. It
+ * only remembers what the descriptors say.
  */
 #ifndef EPCD_CORE_INDEX_H
 #define EPCD_CORE_INDEX_H
@@ -23,6 +24,9 @@ uint32_t index_find(const struct index *index, uint64_t at);
 /* at must be free. Errors: -ENOMEM, nothing is changed then. */
 int index_insert(struct index *index, const struct epc_allocator *allocator, uint64_t at,
 		 uint32_t pfn);
+
+/* Something is at that place; it is replaced, which cannot fail. */
+void index_replace(struct index *index, uint64_t at, uint32_t pfn);
 
 /* Removes what is there, and the nodes that are empty then. */
 void index_remove(struct index *index, const struct epc_allocator *allocator, uint64_t at);

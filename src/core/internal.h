@@ -19,6 +19,12 @@
 #define CLUSTER_RESERVE_PAGES 64u /* left free by clusters, as the kernel's high watermark */
 #define TAKE_BACK_PAGES_MIN 16u	  /* the kernel's reclaim batch */
 #define WAITERS_PER_STEP 32u
+#define RECLAIM_PAGES 16u	  /* a batch, as the kernel's SGX_NR_TO_SCAN */
+#define NR_RECLAIM_BATCHES 4u	  /* unmappings in flight: as many as there are unmappers */
+#define INDEX_SECS EPC_NR_INDICES /* an enclave's SECS and VA pages, beyond all addresses */
+#define INDEX_VA (EPC_NR_INDICES + 1)
+#define INDEX_LAST (2 * EPC_NR_INDICES - 1)
+#define INDEX_NONE UINT64_MAX
 #define LEAF_UNMAPS_MAX 16u /* times that a leaf unmaps a page that is touched again */
 
 /*
@@ -38,25 +44,30 @@ enum page_class {
 	CLASS_NONE,	/* it stays where it is */
 	CLASS_TAKEABLE, /* it can be taken back */
 	CLASS_LEAVING,	/* it will come free or prove its use soon, by itself */
+	CLASS_ACTIVE,	/* an enclave's, on the active list of its cgroup */
+	CLASS_INACTIVE, /* an enclave's, on the inactive list: it can be evicted */
+	CLASS_ISOLATED, /* an enclave's, on no list for a moment */
 };
 
 /* The descriptor of an EPC page; 24 bytes. It says whose the page is, its EPCM entry (src/sgx, 16
  * bytes) what it is to an enclave: whatever else knows of a page could be rebuilt from the two. */
 struct epc_page {
 	struct epc_stake *stake; /* whose it is and who pays; NULL: free */
-	uint64_t index : 35;
+	uint64_t index : 36;
 	uint64_t state : 3;
 	uint64_t is_speculative : 1;
 	uint64_t is_alone : 1; /* came with a READ of one page: perhaps a fault, taken back last */
-	uint64_t is_filling : 1;  /* a READ of it is answered but not delivered */
-	uint64_t is_zombie : 1;	  /* SECS of a released instance, children are elsewhere */
-	uint64_t has_bytes : 1;	  /* else it reads as zero */
-	uint64_t is_reset : 1;	  /* UNMAPPING: for a reset or punch */
-	uint64_t is_for_leaf : 1; /* UNMAPPING: for a leaf. Neither: to take it back */
-	uint64_t is_touched : 1;  /* UNMAPPING: a fault of it was answered meanwhile */
-	uint64_t is_written : 1;  /* UNMAPPING: dirty bytes came with it */
-	uint64_t gives_back : 1;  /* UNMAPPING: for a punch */
-	uint32_t next, prev;	  /* free list (next only), or takeable list of the stake */
+	uint64_t is_filling : 1;     /* a READ of it is answered but not delivered */
+	uint64_t is_zombie : 1;	     /* SECS of a released instance, children are elsewhere */
+	uint64_t has_bytes : 1;	     /* else it reads as zero */
+	uint64_t is_reset : 1;	     /* UNMAPPING: for a reset or punch */
+	uint64_t is_for_reclaim : 1; /* UNMAPPING: to become inactive */
+	uint64_t is_for_leaf : 1;    /* UNMAPPING: for a leaf. Neither: to take it back */
+	uint64_t is_touched : 1;     /* UNMAPPING: a fault of it was answered meanwhile */
+	uint64_t is_written : 1;     /* UNMAPPING: dirty bytes came with it */
+	uint64_t gives_back : 1;     /* UNMAPPING: for a punch */
+	uint64_t max_rwx : 3;	     /* an enclave's: permissions that it was added with */
+	uint32_t next, prev; /* free list (next only), takeable list of the stake, LRU list */
 };
 
 struct section {
@@ -73,6 +84,7 @@ struct section {
 struct tally {
 	uint64_t nr_pages, nr_takeable, nr_leaving;
 	uint64_t nr_stakes, nr_instances, nr_children, nr_payers;
+	uint64_t nr_reclaimable;
 	uint64_t nr_secs, nr_zombies;
 };
 
@@ -87,7 +99,8 @@ struct epc_stake {
 	uint64_t nr_pages;		/* = number of descriptors that name it */
 	uint64_t nr_takeable;		/* = pages of CLASS_TAKEABLE = length of the list */
 	uint64_t nr_leaving;		/* = pages of CLASS_LEAVING */
-	uint32_t takeable_head; /* clusters' pages, newest first, then those that came alone */
+	uint64_t nr_reclaimable; /* = pages of CLASS_ACTIVE, CLASS_INACTIVE, CLASS_ISOLATED */
+	uint32_t takeable_head;	 /* clusters' pages, newest first, then those that came alone */
 	uint32_t takeable_tail;
 	bool is_doomed;	   /* its instance is being released: all its pages leave */
 	struct tally seen; /* valid.c's scratch */
@@ -98,6 +111,12 @@ struct refusal {
 	uint64_t index;
 	uint64_t time_ns;
 	bool is_incident; /* recorded; else it was refused once */
+};
+
+/* Pages in the order of their coming: the oldest at the tail. */
+struct lru_list {
+	uint32_t head, tail;
+	uint64_t nr_pages;
 };
 
 /*
@@ -120,10 +139,16 @@ struct epc_cgroup {
 	uint64_t nr_payers;  /* parked requests that it would pay for */
 	uint64_t nr_waiters; /* = length of waiters */
 	struct epc_list waiters;
-	struct epc_list wake_node; /* on epc->wakes: its waiters are to be looked at */
+	struct epc_list waiting_node; /* on epc->waiting while somebody waits here */
+	struct epc_list wake_node;    /* on epc->wakes: its waiters are to be looked at */
 	struct epc_list takeable_stakes;
 	struct epc_list takeable_children; /* children with nr_takeable != 0 */
 	struct epc_list takeable_node;
+	uint64_t nr_reclaimable;				/* = own stakes' + children's */
+	struct epc_list reclaimable_children, reclaimable_node; /* those with nr_reclaimable != 0 */
+	bool is_own_turn;					/* of it and its children */
+	struct lru_list active, inactive;
+	uint32_t nr_soft_lately, nr_hard_lately; /* faults, halved now and then */
 	struct epc_unmap unmap; /* one take back at a time on behalf of its waiters */
 	bool is_taking;
 	uint32_t take_back_pages; /* size of the next one */
@@ -138,6 +163,49 @@ struct epc_vm {
 	struct epc_list leaves;	  /* that wait until a loss is over */
 	uint64_t nr_losses;	  /* LOSE among its requests */
 	uint64_t nr_open;	  /* instances that are not released */
+};
+
+/*
+ * A VA page of an enclave. There are always slots enough for all its pages and its SECS to be out,
+ * so that eviction needs no page: nr_va_pages * 512 >= nr_children + 1.
+ */
+struct va_page {
+	struct epc_list node; /* on host->va_pages, those with free slots first */
+	uint64_t index;
+	uint32_t pfn;
+	uint32_t nr_used;
+	uint64_t used[SGX_NR_VA_SLOTS / 64];
+};
+
+/* An enclave of a host process. Its pages are at their linear address / 4096 in the index. */
+struct host {
+	bool is_created, is_initialised, is_lost;
+	uint64_t base, size;
+	uint64_t nr_children; /* in the EPC and out */
+	uint64_t nr_evicted;  /* the SECS too */
+	struct epc_list va_pages;
+	uint64_t nr_va_pages;
+	uint64_t next_va; /* index of the next one: INDEX_VA and above */
+	uint64_t nr_inactive;
+	uint64_t nr_loads, nr_soft_faults, nr_refaults, nr_lost;
+};
+
+/* A page that is out: its index entry is epc->nr_pages + the number of its swap slot. */
+struct evicted {
+	struct epc_instance *instance; /* NULL: the slot is free */
+	uint64_t index;
+	uint64_t nr_evictions; /* of the whole EPC, at that time */
+	struct va_page *va;
+	uint16_t va_slot;
+	uint16_t max_rwx;
+	uint32_t next; /* free slots */
+	struct sgx_pcmd pcmd;
+};
+
+/* One unmapping of reclaim. */
+struct reclaim_batch {
+	struct epc_unmap unmap;
+	bool is_used;
 };
 
 struct epc_instance {
@@ -170,6 +238,7 @@ struct epc_instance {
 	uint64_t nr_pages;	 /* = sum of its stakes' */
 	uint64_t nr_speculative, nr_with_bytes, peak_pages, end_index;
 	uint64_t nr_faults, nr_clusters, nr_refusals, nr_resets, nr_leaves;
+	struct host *host; /* of an enclave of a host process; NULL: virtual EPC */
 	struct refusal refusals[NR_REFUSALS_KNOWN];
 	unsigned int next_refusal;
 };
@@ -186,11 +255,22 @@ struct epc {
 	struct epc_cgroup root;
 	struct epc_list cgroups, instances;
 	struct epc_list operations;	       /* instances with work to do now, round robin */
+	struct epc_list waiting;	       /* cgroups at which somebody waits */
 	struct epc_list wakes;		       /* cgroups whose waiters are to be looked at */
 	struct epc_list replies, unmaps, gone; /* effects to be taken */
 	struct epc_record records[NR_RECORDS_QUEUED];
 	unsigned int first_record, nr_records;
 	struct epc_stake *stakes[NR_STAKE_BUCKETS];
+	uint32_t nr_swap_slots, nr_swap_free;
+	uint32_t swap_head, swap_unused; /* free slots; slots from there on were never used */
+	struct epc_swap_ops swap;
+	struct evicted *evicted;
+	uint8_t sealed[EPC_PAGE_SIZE]; /* on its way to swap or from there */
+	struct reclaim_batch batches[NR_RECLAIM_BATCHES];
+	bool is_reclaiming; /* in the background, until nr_free is at the high mark */
+	uint64_t nr_allocated, rate_from_ns, rate_from_nr, rate_pages;
+	uint64_t nr_active, nr_inactive, nr_evicted;
+	uint64_t nr_evictions, nr_loads, nr_soft_faults, nr_refaults, nr_swap_failures;
 	uint64_t next_instance_id, next_vm_round;
 	uint64_t nr_secs, nr_zombies, nr_leaves;
 	uint64_t nr_speculative, nr_parked, nr_unmaps, nr_started;
@@ -222,6 +302,8 @@ int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool i
 		bool is_alone);
 /* Frees an owned page that no unmapping covers: uncharges, wakes who waits. */
 void page_free(struct epc *epc, struct epc_page *page);
+/* The same for a page that is evicted: the index has its swap slot. */
+void page_free_evicted(struct epc *epc, struct epc_page *page, uint32_t slot);
 void page_set_used(struct epc *epc, struct epc_page *page); /* not speculative any more */
 void page_drop_bytes(struct epc *epc, struct epc_page *page);
 /* The unmapping of the page is acknowledged. Returns whether it was touched meanwhile. */
@@ -243,6 +325,7 @@ void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, struct epc_insta
 struct epc_cgroup *cgroup_waited_at(const struct epc_request *request);
 void cgroup_wake(struct epc *epc, struct epc_cgroup *cgroup);
 void cgroup_wake_up(struct epc *epc, struct epc_cgroup *cgroup); /* it and its ancestors */
+void cgroup_wake_all(struct epc *epc);
 bool cgroup_is_below(const struct epc_cgroup *cgroup, const struct epc_cgroup *ancestor);
 
 /* stake.c */
@@ -290,6 +373,49 @@ void vm_leave(struct epc *epc, struct epc_instance *instance); /* perhaps the la
 /* A request of the whole VM is through with one instance: on to the next. */
 void vm_request_next(struct epc *epc, struct epc_vm *vm);
 void vm_instance_released(struct epc *epc, struct epc_instance *instance);
+
+/* host.c: enclaves of host processes */
+/* What a request on the enclave needs next and is not in the EPC: an index, or INDEX_NONE. */
+uint64_t host_missing(struct epc *epc, const struct epc_request *request);
+/* 0; -EIO: there is no such page, and none can come to be by a fault. */
+int host_fault_check(const struct epc_instance *instance, uint64_t index);
+/*
+ * A new page is made what it is to be; slot: where it is, or PFN_NONE. Errors, and it is freed:
+ * -EFAULT (it is lost, or cannot be), -ENOMEM.
+ */
+int host_page_fill(struct epc *epc, struct epc_request *request, struct epc_page *page,
+		   uint32_t slot);
+int host_execute(struct epc *epc, struct epc_leaf *leaf); /* 0, or the errno of enum epc_host_op */
+int host_check(const struct epc_leaf *leaf);		  /* what can be said before it */
+bool host_unmaps(const struct epc_leaf *leaf);
+struct host *host_new(struct epc *epc);
+void host_free(struct epc *epc, struct host *host);
+/* An evicted page is not needed any more. */
+void host_forget(struct epc *epc, struct epc_instance *instance, uint64_t index);
+
+/* leaf.c: what a leaf has made of the page; before is its EPCM entry of then. */
+void page_note_change(struct epc *epc, struct epc_page *page, const struct sgx_epcm *before,
+		      int outcome);
+
+/* swap.c: pages leave the EPC and come back */
+bool swap_has_room(const struct epc *epc);
+/* The page's swap slot, or PFN_NONE: it is not out. */
+uint32_t swap_find(const struct epc *epc, const struct epc_instance *instance, uint64_t index);
+/* EWB of a page that is blocked and tracked, or a SECS: it is freed. False: it stays. */
+bool swap_evict(struct epc *epc, struct epc_page *page);
+/* ELDU into the page, which is the instance's at that index now. -EIO: it is lost. */
+int swap_load(struct epc *epc, struct epc_page *page, uint32_t slot);
+void swap_drop(struct epc *epc, uint32_t slot);
+
+/* reclaim.c */
+void lru_add(struct epc *epc, struct lru_list *list, struct epc_page *page);
+void lru_remove(struct epc *epc, struct lru_list *list, struct epc_page *page);
+/* In the subtree: true when pages were freed at once, else unmappings are in flight, or nothing. */
+bool reclaim_for(struct epc *epc, struct epc_cgroup *cgroup);
+bool reclaim_in_background(struct epc *epc); /* whether there is more to do now */
+void reclaim_unmapped(struct epc *epc, struct epc_unmap *unmap);
+void reclaim_note_fault(struct epc_cgroup *cgroup, bool is_soft);
+void reclaim_marks(const struct epc *epc, uint64_t *low_pages, uint64_t *high_pages);
 
 /* takeback.c */
 /* Takes pages back in the subtree: true when it freed some at once or an unmapping is in flight. */

@@ -189,9 +189,8 @@ static int execute_enclu(struct epc *epc, struct epc_leaf *leaf)
 	return sgx_eacceptcopy(sgx, enclave, rbx, rcx, rdx);
 }
 
-/* What the leaf has made of the page: before is its EPCM entry of then. */
-static void note_change(struct epc *epc, struct epc_page *page, const struct sgx_epcm *before,
-			int outcome)
+void page_note_change(struct epc *epc, struct epc_page *page, const struct sgx_epcm *before,
+		      int outcome)
 {
 	struct sgx_epcm after;
 
@@ -222,7 +221,7 @@ static void leaf_execute(struct epc *epc, struct epc_leaf *leaf)
 		sgx_epcm(epc->sgx, page_pfn(epc, page), &before);
 	leaf->outcome = leaf->is_enclu ? execute_enclu(epc, leaf) : execute_encls(epc, leaf);
 	if (page)
-		note_change(epc, page, &before, leaf->outcome);
+		page_note_change(epc, page, &before, leaf->outcome);
 	epc->nr_leaves++;
 	if (leaf->rcx.instance)
 		leaf->rcx.instance->nr_leaves++;
@@ -264,6 +263,9 @@ static enum coherence make_all_coherent(struct epc *epc, struct epc_leaf *leaf)
 	struct leaf_kind kind = kind_of(leaf);
 	enum coherence coherence = IS_COHERENT;
 
+	if (leaf->host_op)
+		return host_unmaps(leaf) ? make_coherent(epc, leaf, &leaf->rcx) : IS_COHERENT;
+
 	if (kind.unmaps_rcx)
 		coherence = make_coherent(epc, leaf, &leaf->rcx);
 	if (coherence == IS_COHERENT && kind.is_in_enclave)
@@ -284,6 +286,13 @@ static bool is_released(struct epc_leaf *leaf)
 	return is;
 }
 
+static bool needs_page(struct epc *epc, const struct epc_leaf *leaf)
+{
+	if (leaf->host_op)
+		return host_missing(epc, &leaf->request) != INDEX_NONE;
+	return leaf->rcx.instance && !page_at(epc, &leaf->rcx) && kind_of(leaf).makes_page;
+}
+
 static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 {
 	struct epc_vm *vm = leaf->vm;
@@ -296,14 +305,21 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 		list_add_tail(&vm->leaves, &leaf->wait_node);
 		return;
 	}
-	if (leaf->rcx.instance && !page_at(epc, &leaf->rcx) && kind_of(leaf).makes_page) {
+	if (leaf->host_op && host_check(leaf)) {
+		leaf_done(epc, leaf, host_check(leaf));
+		return;
+	}
+	if (needs_page(epc, leaf)) {
 		list_add_tail(&leaf->rcx.instance->leaves, &leaf->wait_node);
 		fault_for_leaf(epc, &leaf->request);
 		return;
 	}
 	switch (make_all_coherent(epc, leaf)) {
 	case IS_COHERENT:
-		leaf_execute(epc, leaf);
+		if (leaf->host_op)
+			leaf_done(epc, leaf, host_execute(epc, leaf));
+		else
+			leaf_execute(epc, leaf);
 		break;
 	case WAITS:
 		break;
@@ -316,10 +332,13 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 void leaf_allocated(struct epc *epc, struct epc_leaf *leaf, int result)
 {
 	list_remove(&leaf->wait_node);
-	if (result)
-		leaf_done(epc, leaf, result);
-	else
+	leaf->has_page = true;
+	if (!result)
 		leaf_go_on(epc, leaf);
+	else if (leaf->host_op && result == -EIO)
+		leaf_done(epc, leaf, -ENOMEM); /* refused, as the kernel's ioctls say it */
+	else
+		leaf_done(epc, leaf, result);
 }
 
 void leaf_unmapped(struct epc *epc, struct epc_unmap *unmap)
@@ -402,11 +421,10 @@ static int leaf_check(const struct epc_instance *instance, struct epc_leaf *leaf
 	return 0;
 }
 
-void epc_leaf(struct epc *epc, struct epc_leaf *leaf)
+static void leaf_begin(struct epc *epc, struct epc_leaf *leaf, int error)
 {
 	struct epc_instance *instance = leaf->request.instance;
 	struct epc_leaf_place *places[NR_PLACES];
-	int error = leaf_check(instance, leaf, MUTANT(epc, LEAF_ON_OTHER_VM));
 
 	list_init(&leaf->request.node);
 	list_init(&leaf->wait_node);
@@ -416,6 +434,7 @@ void epc_leaf(struct epc *epc, struct epc_leaf *leaf)
 	leaf->request.buffer = NULL;
 	leaf->vm = instance->vm;
 	leaf->is_unmapping = false;
+	leaf->has_page = false;
 	leaf->nr_unmaps = 0;
 	leaf->outcome = 0;
 	if (error) {
@@ -432,4 +451,22 @@ void epc_leaf(struct epc *epc, struct epc_leaf *leaf)
 		leaf->request.first = leaf->rcx.offset >> EPC_PAGE_SHIFT;
 	}
 	leaf_go_on(epc, leaf);
+}
+
+void epc_leaf(struct epc *epc, struct epc_leaf *leaf)
+{
+	int error = leaf_check(leaf->request.instance, leaf, MUTANT(epc, LEAF_ON_OTHER_VM));
+
+	leaf->host_op = EPC_HOST_NONE;
+	leaf_begin(epc, leaf, error);
+}
+
+void epc_host(struct epc *epc, struct epc_leaf *leaf)
+{
+	uint64_t offset = leaf->rcx.offset;
+
+	leaf->rdx = leaf->secs = leaf->rbx_place = (struct epc_leaf_place){ 0 };
+	if (leaf->host_op == EPC_HOST_CREATE || leaf->host_op == EPC_HOST_INIT)
+		leaf->rcx.offset = INDEX_SECS << EPC_PAGE_SHIFT;
+	leaf_begin(epc, leaf, offset >> EPC_PAGE_SHIFT < EPC_NR_INDICES ? 0 : -EINVAL);
 }

@@ -91,6 +91,13 @@
 	X(LEAF_NOT_COHERENT)	    /* a leaf works on a page that is mapped */                 \
 	X(LEAF_DURING_LOSS)	    /* a leaf builds on while everything is being lost */       \
 	X(LEAF_ON_OTHER_VM)	    /* a leaf may name another VM's page */                     \
+	X(EVICT_UNDELIVERED)	    /* a page whose fault is not delivered can be unmapped */   \
+	X(INACTIVE_STAYS)	    /* a touch leaves a page on the inactive list */            \
+	X(SWAP_DROPPED_EARLY)	    /* a swap slot is given up before it is read */             \
+	X(VERSION_SHARED)	    /* two evicted pages have one version slot */               \
+	X(ISOLATED_FORGOTTEN)	    /* nobody looks again when a page can leave */              \
+	X(SWAP_FULL_FORGOTTEN)	    /* nobody looks again when nothing can leave */             \
+	X(EVICT_WITHOUT_TRACK)	    /* EWB without ETRACK */                                    \
 	X(COUNT)
 
 enum epc_mutant {

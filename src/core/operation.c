@@ -347,8 +347,7 @@ static bool release_step(struct epc *epc, struct epc_instance *instance)
 		return true;
 	}
 	for (uint32_t budget = EPC_STEP_PAGES; budget; budget--) {
-		uint64_t index =
-			index_next(&instance->index, instance->release_cursor, EPC_NR_INDICES - 1);
+		uint64_t index = index_next(&instance->index, instance->release_cursor, INDEX_LAST);
 		struct epc_page *page;
 
 		if (index == UINT64_MAX) {
@@ -357,7 +356,9 @@ static bool release_step(struct epc *epc, struct epc_instance *instance)
 		}
 		instance->release_cursor = index + 1;
 		page = page_find(epc, instance, index);
-		if (page->state != PAGE_UNMAPPING)
+		if (!page)
+			host_forget(epc, instance, index);
+		else if (page->state != PAGE_UNMAPPING)
 			operation_release_page(epc, page); /* else its acknowledgement does */
 	}
 	return true;

@@ -18,7 +18,8 @@ struct epc_page *page_find(const struct epc *epc, const struct epc_instance *ins
 {
 	uint32_t pfn = index_find(&instance->index, index);
 
-	return pfn == PFN_NONE ? NULL : &epc->pages[pfn];
+	/* Beyond: it is none, or it is out. */
+	return pfn < epc->nr_pages ? &epc->pages[pfn] : NULL;
 }
 
 struct section *page_section(struct epc *epc, uint32_t pfn)
@@ -40,11 +41,27 @@ char *page_bytes(struct epc *epc, const struct epc_page *page)
 	return section->bytes + (size_t)(pfn - section->first_pfn) * EPC_PAGE_SIZE;
 }
 
+/* A page of a host process's enclave: not its SECS, and no VA page. */
+static bool is_enclave_page(const struct epc_page *page)
+{
+	return page->stake->instance->host && page->index < INDEX_SECS;
+}
+
 enum page_class page_class(const struct epc_page *page)
 {
 	if (!page->stake || page->is_zombie)
 		return CLASS_NONE;
-	if (page->stake->is_doomed || page->gives_back)
+	if (page->gives_back)
+		return CLASS_LEAVING;
+	if (is_enclave_page(page)) {
+		const struct epc *epc = page->stake->instance->epc;
+
+		if (page->state == PAGE_UNMAPPING ||
+		    (page->is_filling && !MUTANT(epc, EVICT_UNDELIVERED)))
+			return CLASS_ISOLATED;
+		return page->state == PAGE_ACTIVE ? CLASS_ACTIVE : CLASS_INACTIVE;
+	}
+	if (page->stake->is_doomed)
 		return CLASS_LEAVING;
 	if (!page->is_speculative)
 		return CLASS_NONE;
@@ -86,16 +103,57 @@ static void takeable_remove(struct epc *epc, struct epc_page *page)
 		stake->takeable_tail = page->prev;
 }
 
+static void list_leave(struct epc *epc, struct epc_page *page, enum page_class class)
+{
+	struct epc_cgroup *cgroup = page->stake->cgroup;
+
+	if (class == CLASS_TAKEABLE) {
+		takeable_remove(epc, page);
+	} else if (class == CLASS_ACTIVE) {
+		lru_remove(epc, &cgroup->active, page);
+		epc->nr_active--;
+	} else if (class == CLASS_INACTIVE) {
+		lru_remove(epc, &cgroup->inactive, page);
+		epc->nr_inactive--;
+		page->stake->instance->host->nr_inactive--;
+	}
+}
+
+static void list_join(struct epc *epc, struct epc_page *page, enum page_class class)
+{
+	struct epc_cgroup *cgroup = page->stake->cgroup;
+
+	if (class == CLASS_TAKEABLE) {
+		takeable_add(epc, page);
+	} else if (class == CLASS_ACTIVE) {
+		lru_add(epc, &cgroup->active, page);
+		epc->nr_active++;
+	} else if (class == CLASS_INACTIVE) {
+		lru_add(epc, &cgroup->inactive, page);
+		epc->nr_inactive++;
+		page->stake->instance->host->nr_inactive++;
+	}
+}
+
+static bool is_reclaimable(enum page_class class)
+{
+	return class == CLASS_ACTIVE || class == CLASS_INACTIVE || class == CLASS_ISOLATED;
+}
+
 void page_reclass(struct epc *epc, struct epc_page *page, enum page_class was)
 {
 	enum page_class class = page_class(page);
 
 	if (class == was)
 		return;
-	if (was == CLASS_TAKEABLE)
-		takeable_remove(epc, page);
-	if (class == CLASS_TAKEABLE)
-		takeable_add(epc, page);
+	list_leave(epc, page, was);
+	list_join(epc, page, class);
+	if (is_reclaimable(class) && is_reclaimable(was)) {
+		/* It could leave before as well, but not yet: whoever waits looks again. */
+		if (was == CLASS_ISOLATED && !MUTANT(epc, ISOLATED_FORGOTTEN))
+			cgroup_wake_up(epc, page->stake->cgroup);
+		return;
+	}
 	stake_count(epc, page->stake, was, -1);
 	stake_count(epc, page->stake, class, 1);
 }
@@ -157,13 +215,18 @@ int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool i
 
 	if (!page)
 		return -EBUSY;
-	error = index_insert(&instance->index, &epc->allocator, index, page_pfn(epc, page));
-	if (error) {
-		free_add(epc, page);
-		return error;
+	if (swap_find(epc, instance, index) != PFN_NONE) {
+		index_replace(&instance->index, index, page_pfn(epc, page));
+	} else {
+		error = index_insert(&instance->index, &epc->allocator, index, page_pfn(epc, page));
+		if (error) {
+			free_add(epc, page);
+			return error;
+		}
 	}
+	epc->nr_allocated++;
 	page->stake = stake;
-	page->index = index & (EPC_NR_INDICES - 1);
+	page->index = index & INDEX_LAST;
 	page->state = MUTANT(epc, ASSIGN_STAYS_FREE) ? PAGE_FREE : PAGE_ACTIVE;
 	page->is_filling = true;
 	page->is_alone = is_alone && !MUTANT(epc, TAKE_BACK_ALONE_FIRST);
@@ -176,26 +239,38 @@ int page_assign(struct epc *epc, struct epc_stake *stake, uint64_t index, bool i
 	return 0;
 }
 
-void page_free(struct epc *epc, struct epc_page *page)
+/* slot: it is evicted to there; PFN_NONE: it is gone for good. */
+static void let_go(struct epc *epc, struct epc_page *page, uint32_t slot)
 {
 	struct epc_stake *stake = page->stake;
 	struct epc_instance *instance = stake->instance;
 	struct epc_cgroup *cgroup = stake->cgroup;
 	enum page_class was = page_class(page);
 
-	if (was == CLASS_TAKEABLE)
-		takeable_remove(epc, page);
+	list_leave(epc, page, was);
 	stake_count(epc, stake, was, -1);
 	instance->nr_speculative -= page->is_speculative;
 	epc->nr_speculative -= page->is_speculative;
 	instance->nr_with_bytes -= page->has_bytes && !MUTANT(epc, FREE_FORGETS_BYTES);
 	instance->nr_pages--;
 	stake->nr_pages--;
-	if (!MUTANT(epc, FREE_KEEPS_INDEX))
+	if (slot != PFN_NONE)
+		index_replace(&instance->index, page->index, (uint32_t)epc->nr_pages + slot);
+	else if (!MUTANT(epc, FREE_KEEPS_INDEX))
 		index_remove(&instance->index, &epc->allocator, page->index);
 	free_add(epc, page);
 	cgroup_uncharge(epc, cgroup, instance, 1);
 	stake_put(epc, stake);
+}
+
+void page_free(struct epc *epc, struct epc_page *page)
+{
+	let_go(epc, page, PFN_NONE);
+}
+
+void page_free_evicted(struct epc *epc, struct epc_page *page, uint32_t slot)
+{
+	let_go(epc, page, slot);
 }
 
 void page_set_used(struct epc *epc, struct epc_page *page)
@@ -229,6 +304,7 @@ bool page_unmapping_over(struct epc *epc, struct epc_page *page)
 	page->is_written = false;
 	page->is_reset = false;
 	page->is_for_leaf = false;
+	page->is_for_reclaim = false;
 	page->gives_back = false;
 	page_reclass(epc, page, was);
 	return is_touched;

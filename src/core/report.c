@@ -21,7 +21,15 @@ void epc_report(const struct epc *epc, struct epc_report *report)
 		.nr_secs = epc->nr_secs,
 		.nr_zombies = epc->nr_zombies,
 		.nr_leaves = epc->nr_leaves,
+		.nr_active = epc->nr_active,
+		.nr_inactive = epc->nr_inactive,
+		.nr_evicted = epc->nr_evicted,
+		.nr_evictions = epc->nr_evictions,
+		.nr_loads = epc->nr_loads,
+		.nr_soft_faults = epc->nr_soft_faults,
+		.nr_refaults = epc->nr_refaults,
 	};
+	reclaim_marks(epc, &report->low_pages, &report->high_pages);
 }
 
 unsigned int epc_nr_sections(const struct epc *epc)
@@ -39,6 +47,8 @@ void epc_section_report(const struct epc *epc, unsigned int section,
 
 void epc_instance_report(const struct epc_instance *instance, struct epc_instance_report *report)
 {
+	const struct host *host = instance->host;
+
 	*report = (struct epc_instance_report){
 		.id = instance->id,
 		.nr_pages = instance->nr_pages,
@@ -57,6 +67,19 @@ void epc_instance_report(const struct epc_instance *instance, struct epc_instanc
 		.is_released = instance->is_releasing,
 		.nr_in_vm = instance->vm->nr_open,
 	};
+	if (!host)
+		return;
+	report->is_enclave = true;
+	report->is_initialised = host->is_initialised;
+	report->base = host->base;
+	report->size = host->size;
+	report->nr_evicted = host->nr_evicted;
+	report->nr_va_pages = host->nr_va_pages;
+	report->nr_inactive = host->nr_inactive;
+	report->nr_loads = host->nr_loads;
+	report->nr_soft_faults = host->nr_soft_faults;
+	report->nr_refaults = host->nr_refaults;
+	report->nr_lost = host->nr_lost;
 }
 
 uint64_t epc_stake_pages(const struct epc *epc, const struct epc_instance *instance,

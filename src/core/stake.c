@@ -94,12 +94,31 @@ static void count_takeable(struct epc_stake *stake, int64_t delta)
 	}
 }
 
+static void count_reclaimable(struct epc_stake *stake, int64_t delta)
+{
+	stake->nr_reclaimable += (uint64_t)delta;
+	for (struct epc_cgroup *cgroup = stake->cgroup; cgroup; cgroup = cgroup->parent) {
+		bool had = cgroup->nr_reclaimable;
+
+		cgroup->nr_reclaimable += (uint64_t)delta;
+		if (!cgroup->parent)
+			continue;
+		if (!had && cgroup->nr_reclaimable)
+			list_add_tail(&cgroup->parent->reclaimable_children,
+				      &cgroup->reclaimable_node);
+		else if (!cgroup->nr_reclaimable)
+			list_remove(&cgroup->reclaimable_node);
+	}
+}
+
 void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class, int64_t delta)
 {
 	if (class == CLASS_NONE || !delta)
 		return;
 	if (class == CLASS_TAKEABLE) {
 		count_takeable(stake, delta);
+	} else if (class != CLASS_LEAVING) {
+		count_reclaimable(stake, delta);
 	} else {
 		stake->nr_leaving += (uint64_t)delta;
 		stake->instance->own_limit.nr_leaving += (uint64_t)delta;
@@ -116,7 +135,8 @@ void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class
 
 void stake_doom(struct epc *epc, struct epc_stake *stake)
 {
-	int64_t nr_new = (int64_t)(stake->nr_pages - stake->nr_leaving);
+	/* An enclave's pages stay on the lists of their cgroup until the release comes to them. */
+	int64_t nr_new = (int64_t)(stake->nr_pages - stake->nr_leaving - stake->nr_reclaimable);
 
 	stake_count(epc, stake, CLASS_TAKEABLE, -(int64_t)stake->nr_takeable);
 	stake->takeable_head = PFN_NONE;

@@ -14,6 +14,65 @@
 #define FOR_EACH(node, list) \
 	for (struct epc_list *node = (list)->next; node != (list); node = node->next)
 
+static const char *check_lru(const struct epc *epc, const struct epc_cgroup *cgroup,
+			     const struct lru_list *list, enum page_class class)
+{
+	uint64_t nr_listed = 0;
+	uint32_t prev = PFN_NONE;
+
+	for (uint32_t pfn = list->head; pfn != PFN_NONE; pfn = epc->pages[pfn].next) {
+		const struct epc_page *page = &epc->pages[pfn];
+
+		HOLDS(page->stake && page->stake->cgroup == cgroup && page_class(page) == class,
+		      "a page is on the wrong LRU list");
+		HOLDS(!page->is_filling, "a page could be reclaimed before its fault is delivered");
+		HOLDS(page->prev == prev, "an LRU list is torn");
+		HOLDS(nr_listed++ < list->nr_pages, "an LRU list has a loop");
+		prev = pfn;
+	}
+	HOLDS(list->tail == prev && nr_listed == list->nr_pages, "an LRU list is miscounted");
+	return NULL;
+}
+
+/* Every page of those classes is on one: they add up. */
+static const char *check_lrus(const struct epc *epc)
+{
+	uint64_t nr_active = 0, nr_inactive = 0;
+	const char *why = NULL;
+
+	for (uint32_t pfn = 0; pfn < epc->nr_pages; pfn++) {
+		nr_active += page_class(&epc->pages[pfn]) == CLASS_ACTIVE;
+		nr_inactive += page_class(&epc->pages[pfn]) == CLASS_INACTIVE;
+	}
+	HOLDS(nr_active == epc->nr_active && nr_inactive == epc->nr_inactive, "active or inactive "
+									      "pages are "
+									      "miscounted");
+	FOR_EACH(node, &epc->cgroups)
+	{
+		const struct epc_cgroup *cgroup = LIST_ENTRY(node, struct epc_cgroup, node);
+
+		nr_active -= cgroup->active.nr_pages;
+		nr_inactive -= cgroup->inactive.nr_pages;
+		if (!why)
+			why = check_lru(epc, cgroup, &cgroup->active, CLASS_ACTIVE);
+		if (!why)
+			why = check_lru(epc, cgroup, &cgroup->inactive, CLASS_INACTIVE);
+	}
+	HOLDS(!nr_active && !nr_inactive, "an active or inactive page is on no list");
+	return why;
+}
+
+static const char *check_swap(const struct epc *epc)
+{
+	uint64_t nr_used = 0;
+
+	for (uint32_t slot = 0; slot < epc->swap_unused; slot++)
+		nr_used += epc->evicted[slot].instance != NULL;
+	HOLDS(nr_used + epc->nr_swap_free == epc->nr_swap_slots, "swap slots are miscounted");
+	HOLDS(nr_used == epc->nr_evicted, "a swap slot holds no evicted page");
+	return NULL;
+}
+
 static const char *check_sections(const struct epc *epc)
 {
 	uint64_t nr_free = 0;
@@ -96,8 +155,8 @@ static const char *tally_pages(const struct epc *epc)
 										     "instance's "
 										     "index");
 		HOLDS(page->state == PAGE_UNMAPPING ||
-			      (!page->is_reset && !page->is_for_leaf && !page->is_touched &&
-			       !page->is_written && !page->gives_back),
+			      (!page->is_reset && !page->is_for_leaf && !page->is_for_reclaim &&
+			       !page->is_touched && !page->is_written && !page->gives_back),
 		      "a page has marks of an unmapping that is over");
 		why = check_enclave_page(epc, page, &epcm);
 		if (why)
@@ -107,6 +166,7 @@ static const char *tally_pages(const struct epc *epc)
 		page->stake->seen.nr_pages++;
 		page->stake->seen.nr_takeable += class == CLASS_TAKEABLE;
 		page->stake->seen.nr_leaving += class == CLASS_LEAVING;
+		page->stake->seen.nr_reclaimable += class >= CLASS_ACTIVE;
 		nr_owned++;
 		nr_speculative += page->is_speculative;
 		nr_unmapping += page->state == PAGE_UNMAPPING;
@@ -128,6 +188,8 @@ static const char *tally_pages(const struct epc *epc)
 		FOR_EACH(entry, &instance->leaves)
 		nr_covered += LIST_ENTRY(entry, struct epc_leaf, wait_node)->is_unmapping;
 	}
+	for (unsigned int i = 0; i < NR_RECLAIM_BATCHES; i++)
+		nr_covered += epc->batches[i].is_used ? epc->batches[i].unmap.count : 0;
 	HOLDS(nr_covered == nr_unmapping, "a page is UNMAPPING without an unmapping");
 	return NULL;
 }
@@ -137,6 +199,7 @@ static const char *check_unmap(const struct epc *epc, const struct epc_unmap *un
 {
 	bool is_reset = kind == EPC_UNMAP_RESET;
 	bool is_for_leaf = kind == EPC_UNMAP_LEAF;
+	bool is_for_reclaim = kind == EPC_UNMAP_RECLAIM;
 
 	HOLDS(unmap->count && unmap->count <= EPC_STEP_PAGES, "an unmapping is too large");
 	HOLDS(unmap->kind == kind, "an unmapping has changed its purpose");
@@ -145,7 +208,8 @@ static const char *check_unmap(const struct epc *epc, const struct epc_unmap *un
 
 		HOLDS(page, "an unmapping covers a page that is not the instance's");
 		HOLDS(page->state == PAGE_UNMAPPING && page->is_reset == is_reset &&
-			      page->is_for_leaf == is_for_leaf,
+			      page->is_for_leaf == is_for_leaf &&
+			      page->is_for_reclaim == is_for_reclaim,
 		      "an unmapping "
 		      "covers a page "
 		      "of another "
@@ -192,6 +256,8 @@ static const char *check_stake(const struct epc *epc, const struct epc_stake *st
 	HOLDS(stake->nr_pages == seen->nr_pages, "a stake's pages are miscounted");
 	HOLDS(stake->nr_takeable == seen->nr_takeable, "a stake's takeable pages are miscounted");
 	HOLDS(stake->nr_leaving == seen->nr_leaving, "a stake's leaving pages are miscounted");
+	HOLDS(stake->nr_reclaimable == seen->nr_reclaimable, "a stake's reclaimable pages are "
+							     "miscounted");
 	HOLDS(list_is_empty(&stake->takeable_node) == !stake->nr_takeable, "a stake is on its "
 									   "cgroup's takeable "
 									   "list, or is not, "
@@ -205,10 +271,11 @@ static const char *check_stake(const struct epc *epc, const struct epc_stake *st
 	cgroup->seen.nr_pages += seen->nr_pages;
 	cgroup->seen.nr_takeable += seen->nr_takeable;
 	cgroup->seen.nr_leaving += seen->nr_leaving;
+	cgroup->seen.nr_reclaimable += seen->nr_reclaimable;
 	return check_takeable_list(epc, stake);
 }
 
-static const char *check_waiters(const struct epc_cgroup *cgroup)
+static const char *check_waiters(const struct epc *epc, const struct epc_cgroup *cgroup)
 {
 	uint64_t nr_waiters = 0;
 
@@ -226,8 +293,9 @@ static const char *check_waiters(const struct epc_cgroup *cgroup)
 		nr_waiters++;
 	}
 	HOLDS(nr_waiters == cgroup->nr_waiters, "a queue is miscounted");
-	HOLDS(!nr_waiters || cgroup->nr_takeable || cgroup->nr_leaving || cgroup->is_taking ||
-		      !list_is_empty(&cgroup->wake_node),
+	HOLDS(!nr_waiters || cgroup->nr_takeable ||
+		      (cgroup->nr_reclaimable && swap_has_room(epc)) || cgroup->nr_leaving ||
+		      cgroup->is_taking || !list_is_empty(&cgroup->wake_node),
 	      "a request is parked without hope");
 	return NULL;
 }
@@ -283,17 +351,75 @@ static const char *check_operations(const struct epc_instance *instance)
 	return NULL;
 }
 
+static bool check_evicted(const struct epc *epc, const struct epc_instance *instance,
+			  uint64_t index)
+{
+	uint32_t slot = swap_find(epc, instance, index);
+	const struct evicted *evicted;
+
+	if (slot == PFN_NONE || slot >= epc->nr_swap_slots)
+		return false;
+	evicted = &epc->evicted[slot];
+	return evicted->instance == instance && evicted->index == index &&
+	       evicted->va->used[evicted->va_slot / 64] >> evicted->va_slot % 64 & 1;
+}
+
+/* An enclave of a host process; nr_children: of its pages that are in the EPC. */
+static const char *check_host(const struct epc_instance *instance, uint64_t nr_evicted,
+			      uint64_t nr_children)
+{
+	const struct host *host = instance->host;
+	uint64_t nr_va_pages = 0, nr_versions = 0;
+
+	FOR_EACH(node, &host->va_pages)
+	{
+		nr_versions += LIST_ENTRY(node, struct va_page, node)->nr_used;
+		nr_va_pages++;
+	}
+	HOLDS(nr_va_pages == host->nr_va_pages, "VA pages are miscounted");
+	HOLDS(nr_evicted == host->nr_evicted && nr_evicted == nr_versions, "an evicted page has "
+									   "not exactly one "
+									   "version");
+	if (instance->is_releasing || host->is_lost)
+		return NULL;
+	HOLDS(host->nr_children <= nr_children + nr_evicted &&
+		      host->nr_children + 1 >= nr_children + nr_evicted,
+	      "an enclave's pages are miscounted");
+	HOLDS(host->nr_va_pages * SGX_NR_VA_SLOTS > host->nr_children || !host->nr_children, "an "
+											     "encla"
+											     "ve "
+											     "has "
+											     "not "
+											     "enoug"
+											     "h "
+											     "versi"
+											     "on "
+											     "slot"
+											     "s");
+	return NULL;
+}
+
 static const char *check_instance(const struct epc *epc, const struct epc_instance *instance)
 {
 	uint64_t nr_pages = 0, nr_speculative = 0, nr_with_bytes = 0, nr_staked = 0;
-	uint64_t nr_secs = 0, nr_zombies = 0;
+	uint64_t nr_secs = 0, nr_zombies = 0, nr_evicted = 0, nr_children = 0;
 	const char *why;
 
 	HOLDS(index_is_valid(&instance->index), "an index is torn");
-	for (uint64_t index = index_next(&instance->index, 0, EPC_NR_INDICES - 1);
-	     index != UINT64_MAX;
-	     index = index_next(&instance->index, index + 1, EPC_NR_INDICES - 1)) {
+	for (uint64_t index = index_next(&instance->index, 0, INDEX_LAST); index != UINT64_MAX;
+	     index = index_next(&instance->index, index + 1, INDEX_LAST)) {
 		const struct epc_page *page = page_find(epc, instance, index);
+
+		if (!page) {
+			HOLDS(instance->host && check_evicted(epc, instance, index), "an index "
+										     "names a page "
+										     "that is "
+										     "neither here "
+										     "nor evicted");
+			nr_evicted++;
+			continue;
+		}
+		nr_children += instance->host && index < INDEX_SECS;
 
 		HOLDS(page->stake && page->stake->instance == instance && page->index == index,
 		      "an index names a page of somebody else");
@@ -325,6 +451,9 @@ static const char *check_instance(const struct epc *epc, const struct epc_instan
 	why = check_own_limit(epc, instance);
 	if (why)
 		return why;
+	why = instance->host ? check_host(instance, nr_evicted, nr_children) : NULL;
+	if (why)
+		return why;
 	instance->cgroup->seen.nr_instances++;
 	if (instance->is_unmapping) {
 		why = check_unmap(epc, &instance->unmap, EPC_UNMAP_RESET);
@@ -342,7 +471,7 @@ static const char *check_cgroups(const struct epc *epc)
 	FOR_EACH(node, &epc->cgroups)
 	{
 		const struct epc_cgroup *cgroup = LIST_ENTRY(node, struct epc_cgroup, node);
-		const char *why = check_waiters(cgroup);
+		const char *why = check_waiters(epc, cgroup);
 
 		if (why)
 			return why;
@@ -355,7 +484,7 @@ static const char *check_cgroups(const struct epc *epc)
 	FOR_EACH(node, &epc->instances)
 	{
 		const struct epc_instance *instance = LIST_ENTRY(node, struct epc_instance, node);
-		const char *why = check_waiters(&instance->own_limit);
+		const char *why = check_waiters(epc, &instance->own_limit);
 
 		if (why)
 			return why;
@@ -374,6 +503,8 @@ static const char *check_cgroups(const struct epc *epc)
 		HOLDS(cgroup->usage_pages == seen->nr_pages, "a cgroup's usage is not its pages");
 		HOLDS(cgroup->nr_takeable == seen->nr_takeable, "takeable pages are miscounted");
 		HOLDS(cgroup->nr_leaving == seen->nr_leaving, "leaving pages are miscounted");
+		HOLDS(cgroup->nr_reclaimable == seen->nr_reclaimable, "reclaimable pages are "
+								      "miscounted");
 		HOLDS(cgroup->nr_stakes == seen->nr_stakes, "a cgroup's stakes are miscounted");
 		HOLDS(cgroup->nr_instances == seen->nr_instances, "openers are miscounted");
 		HOLDS(cgroup->nr_children == seen->nr_children, "children are miscounted");
@@ -391,6 +522,7 @@ static const char *check_cgroups(const struct epc *epc)
 		parent->seen.nr_pages += seen->nr_pages;
 		parent->seen.nr_takeable += seen->nr_takeable;
 		parent->seen.nr_leaving += seen->nr_leaving;
+		parent->seen.nr_reclaimable += seen->nr_reclaimable;
 		parent->seen.nr_children++;
 	}
 	return NULL;
@@ -412,6 +544,10 @@ bool epc_is_valid(const struct epc *epc, const char **why)
 	}
 	if (!found)
 		found = check_cgroups(epc);
+	if (!found)
+		found = check_lrus(epc);
+	if (!found)
+		found = check_swap(epc);
 	if (why)
 		*why = found;
 	return !found;

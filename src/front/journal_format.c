@@ -110,6 +110,13 @@ static char *record_sentence(const struct journal_entry *entry)
 		size = asprintf(&what, "has lost its content: %" PRIu64 " pages in %" PRIu64 " us",
 				record->nr_pages, record->took_ns / 1000);
 		break;
+	case EPC_RECORD_PAGE_LOST:
+		size = asprintf(&what,
+				"has lost its page at %#" PRIx64 ": what came back from swap is "
+								 "not "
+				"what went there",
+				record->index << EPC_PAGE_SHIFT);
+		break;
 	case EPC_RECORD_ZOMBIES:
 		size = asprintf(&what,
 				"is closed, but keeps %" PRIu64 " SECS page%s: their enclaves have "
@@ -218,6 +225,10 @@ static int add_record(json_t *line, const struct journal_entry *entry)
 		error |= json_object_set_new(line, "pages", number(record->nr_pages));
 		error |= json_object_set_new(line, "took_us", number(record->took_ns / 1000));
 		break;
+	case EPC_RECORD_PAGE_LOST:
+		error |= json_object_set_new(line, "address",
+					     number(record->index << EPC_PAGE_SHIFT));
+		break;
 	case EPC_RECORD_ZOMBIES:
 		error |= json_object_set_new(line, "secs", number(record->nr_pages));
 		break;
@@ -234,7 +245,7 @@ static const char *kind_name(const struct journal_entry *entry)
 		[EPC_RECORD_STARTED] = "started", [EPC_RECORD_REFUSED] = "refused",
 		[EPC_RECORD_RESET] = "reset",	  [EPC_RECORD_PUNCHED] = "punched",
 		[EPC_RECORD_LOST] = "epc-lost",	  [EPC_RECORD_ZOMBIES] = "zombies",
-		[EPC_RECORD_CLOSED] = "closed",
+		[EPC_RECORD_CLOSED] = "closed",	  [EPC_RECORD_PAGE_LOST] = "page-lost",
 	};
 
 	if (entry->kind == JOURNAL_LIMIT || entry->kind == JOURNAL_OWN_LIMIT)

@@ -94,8 +94,8 @@ struct epc_section_config {
 };
 
 /*
- * Where sealed pages are kept: slots of 4096 bytes, numbers from 0 on. store_fn and load_fn return 0
- * or -errno; a page that cannot be stored stays where it is, one that cannot be loaded is lost.
+ * Where sealed pages are kept: slots of 4096 bytes, numbers from 0 on. store_fn and load_fn return
+ * 0 or -errno; a page that cannot be stored stays where it is, one that cannot be loaded is lost.
  * drop_fn: the bytes are not needed any more. All of them must not take long.
  */
 struct epc_swap_ops {
@@ -183,9 +183,10 @@ struct epc_leaf_place {
  *   ADD       data: contents; info: SECINFO;       -EBUSY: there is a page; -EIO: EADD or EEXTEND
  *             rbx: not 0, it is measured
  *   INIT      data: SIGSTRUCT                      -EIO: fault; -EPERM: outcome says why
- *   RESTRICT  rbx: permissions that stay, R W X    -EFAULT: no such page, or outcome; -EINVAL: no REG
- *   MODIFY    rbx: page type, TCS or TRIM          -EFAULT; -EINVAL: from what it is; -EPERM: REG to
- *                                                  TCS needs R and W
+ *   RESTRICT  rbx: permissions that stay, R W X    -EFAULT: no such page, or outcome; -EINVAL: no
+ *                                                  REG page
+ *   MODIFY    rbx: page type, TCS or TRIM          -EFAULT; -EINVAL: from what it is; -EPERM: REG
+ *                                                  to TCS needs R and W
  *   REMOVE                                         -EFAULT; -EPERM: no TRIM, or not accepted
  *
  * Errors of all: -ENOMEM (refused: nothing can be reclaimed, or other memory), -EINTR, -EINVAL
@@ -234,7 +235,7 @@ enum epc_record_kind {
 	EPC_RECORD_RESET,     /* REMOVE_ALL or ZERO_RANGE has ended */
 	EPC_RECORD_PUNCHED,   /* PUNCH_HOLE has ended */
 	EPC_RECORD_LOST,      /* an instance has lost all content */
-	EPC_RECORD_PAGE_LOST, /* an evicted page of an enclave did not come back: index */
+	EPC_RECORD_PAGE_LOST, /* an evicted page did not come back: index */
 	EPC_RECORD_ZOMBIES,   /* a released instance keeps SECS pages: children are elsewhere */
 	EPC_RECORD_CLOSED,    /* an instance that had pages has given back the last */
 };

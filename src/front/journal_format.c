@@ -113,7 +113,7 @@ static char *record_sentence(const struct journal_entry *entry)
 	case EPC_RECORD_PAGE_LOST:
 		size = asprintf(&what,
 				"has lost its page at %#" PRIx64 ": what came back from swap is "
-								 "not "
+				"not "
 				"what went there",
 				record->index << EPC_PAGE_SHIFT);
 		break;

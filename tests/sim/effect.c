@@ -46,6 +46,7 @@ static void take_record(struct sim *sim, const struct epc_record *record)
 	case EPC_RECORD_RESET:
 	case EPC_RECORD_PUNCHED:
 	case EPC_RECORD_LOST:
+	case EPC_RECORD_PAGE_LOST:
 	case EPC_RECORD_ZOMBIES:
 		break;
 	case EPC_RECORD_REFUSED:

@@ -155,7 +155,7 @@ static void world_begin(struct world *w)
 		.sections = &section,
 		.nr_sections = 1,
 		.allocator = { allocate, deallocate, w },
-		.nr_swap_slots = below(w, 8) ? NR_SWAP_SLOTS : 8,
+		.nr_swap_slots = below(w, 3) ? NR_SWAP_SLOTS : 4 + (uint32_t)below(w, 12),
 		.swap = { swap_store, swap_load, swap_drop, w },
 	};
 
@@ -510,9 +510,9 @@ static void one_step(struct world *w)
 		w->fail_in = 1 + (unsigned int)below(w, 6);
 	else if (draw < 868)
 		w->swap_fail_in = 1 + (unsigned int)below(w, 6);
-	else if (draw < 870)
+	else if (draw < 880)
 		epc_cgroup_set_max(w->epc, any_group(w),
-				   below(w, 3) ? EPC_MAX_UNLIMITED : 4096 * (10 + below(w, 60)));
+				   below(w, 2) ? EPC_MAX_UNLIMITED : 4096 * (4 + below(w, 40)));
 	else
 		epc_step(w->epc);
 	take_effects(w);

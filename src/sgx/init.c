@@ -47,16 +47,6 @@ static bool token_has_reserved(const struct sgx_einittoken *token)
 	       !bytes_are_zero(token->reserved4, sizeof(token->reserved4));
 }
 
-/* Component by component: a CPUSVN is no number. */
-static bool cpu_svn_is_beyond(const struct sgx_cpu *cpu, const uint8_t cpu_svn[16])
-{
-	for (unsigned int i = 0; i < 16; i++) {
-		if (cpu_svn[i] > cpu->cpu_svn[i])
-			return true;
-	}
-	return false;
-}
-
 static int token_check(const struct sgx *sgx, const struct secs_page *secs,
 		       const struct launch *launch, const struct sgx_einittoken *token)
 {
@@ -70,9 +60,9 @@ static int token_check(const struct sgx *sgx, const struct secs_page *secs,
 		return SGX_INVALID_EINITTOKEN;
 	if (token_has_reserved(token))
 		return SGX_INVALID_EINITTOKEN;
-	if (cpu_svn_is_beyond(&sgx->cpu, token->cpu_svn_le))
+	if (!cpu_svn_is_reached(&sgx->cpu, token->cpu_svn_le))
 		return SGX_INVALID_CPUSVN;
-	if (!key_token_is_right(sgx, secs, token))
+	if (!key_token_is_right(sgx, token))
 		return SGX_INVALID_EINITTOKEN;
 	if (memcmp(token->mrenclave, launch->mrenclave, 32) != 0 ||
 	    memcmp(token->mrsigner, launch->mrsigner, 32) != 0)

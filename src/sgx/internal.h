@@ -130,8 +130,9 @@ void seal_header(struct seal *seal, uint64_t version, const uint8_t header[128],
 void key_master(const struct sgx *sgx, const char *name, uint8_t key[16]);
 void key_cmac(const uint8_t key[16], const void *bytes, size_t size, uint8_t mac[16]);
 /* EINIT: whether the token's CMAC is right under the key that its launch enclave would derive. */
-bool key_token_is_right(const struct sgx *sgx, const struct secs_page *secs,
-			const struct sgx_einittoken *token);
+bool key_token_is_right(const struct sgx *sgx, const struct sgx_einittoken *token);
+/* Whether the processor's CPUSVN is that much, component by component: it is no number. */
+bool cpu_svn_is_reached(const struct sgx_cpu *cpu, const uint8_t cpu_svn[16]);
 /* EREPORT and EGETKEY, once all operands are checked; secs: of the enclave that asks. */
 void key_report(const struct sgx *sgx, const struct secs_page *secs,
 		const struct sgx_targetinfo *target, const uint8_t report_data[64],

@@ -135,8 +135,7 @@ static void derive(const struct sgx *sgx, const struct dependencies *dependencie
 	key_cmac(master, dependencies, sizeof(*dependencies), key);
 }
 
-bool key_token_is_right(const struct sgx *sgx, const struct secs_page *secs,
-			const struct sgx_einittoken *token)
+bool key_token_is_right(const struct sgx *sgx, const struct sgx_einittoken *token)
 {
 	/*
 	 * The launch enclave's MRSIGNER is IA32_SGXLEPUBKEYHASH. Where that is always the signer
@@ -153,7 +152,6 @@ bool key_token_is_right(const struct sgx *sgx, const struct secs_page *secs,
 	};
 	uint8_t key[16], mac[16];
 
-	(void)secs;
 	memcpy(dependencies.cpu_svn, token->cpu_svn_le, sizeof(dependencies.cpu_svn));
 	memcpy(dependencies.key_id, token->key_id, sizeof(dependencies.key_id));
 	memcpy(dependencies.mrsigner, mrsigner, sizeof(dependencies.mrsigner));
@@ -216,11 +214,10 @@ static bool request_is_legal(const struct secs_page *secs, const struct sgx_keyr
 	       bytes_are_zero(request->reserved2, sizeof(request->reserved2));
 }
 
-/* Component by component: a CPUSVN is no number. */
-static bool cpu_svn_is_reached(const struct sgx *sgx, const uint8_t cpu_svn[16])
+bool cpu_svn_is_reached(const struct sgx_cpu *cpu, const uint8_t cpu_svn[16])
 {
-	for (size_t i = 0; i < sizeof(sgx->cpu.cpu_svn); i++)
-		if (cpu_svn[i] > sgx->cpu.cpu_svn[i])
+	for (size_t i = 0; i < sizeof(cpu->cpu_svn); i++)
+		if (cpu_svn[i] > cpu->cpu_svn[i])
 			return false;
 	return true;
 }
@@ -234,7 +231,7 @@ static int request_check(const struct sgx *sgx, const struct secs_page *secs,
 
 	if ((secs->visible.attributes.flags & needed_attributes) != needed_attributes)
 		return SGX_INVALID_ATTRIBUTE;
-	if (!cpu_svn_is_reached(sgx, request->cpu_svn))
+	if (!cpu_svn_is_reached(&sgx->cpu, request->cpu_svn))
 		return SGX_INVALID_CPUSVN;
 	if (request->isv_svn > secs->visible.isv_svn)
 		return SGX_INVALID_ISVSVN;

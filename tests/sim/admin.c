@@ -62,9 +62,23 @@ static bool is_busy(const struct sim *sim, int number, bool *may_be_busy)
 	for (int i = 0; i < SIM_NR_READS; i++)
 		if (sim->reads[i].phase == SIM_READ_IN_CORE && sim->reads[i].payer == number)
 			return true;
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used && sim->leaves[i].guest.leaf.request.waits_at &&
+		    sim->leaves[i].payer == number)
+			return true;
 	*may_be_busy = false; /* an unmapping on behalf of its waiters, who are gone */
 	for (int i = 0; i < SIM_NR_UNMAPS; i++)
 		*may_be_busy |= sim->unmaps[i].unmap && sim->unmaps[i].kind == EPC_UNMAP_TAKE_BACK;
+	return false;
+}
+
+/* The daemon holds the cgroup of a leaf that it has sent down. */
+static bool is_held(const struct sim *sim, int number)
+{
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used && sim->leaves[i].payer == number &&
+		    !sim->leaves[i].guest.leaf.request.waits_at)
+			return true;
 	return false;
 }
 
@@ -73,7 +87,7 @@ bool sim_cgroup_free(struct sim *sim, int number)
 	struct sim_cgroup *cgroup = &sim->cgroups[number];
 	bool is_expected_busy, may_be_busy;
 
-	if (number == 0 || !cgroup->cgroup)
+	if (number == 0 || !cgroup->cgroup || is_held(sim, number))
 		return false;
 	is_expected_busy = is_busy(sim, number, &may_be_busy);
 
@@ -105,6 +119,22 @@ void sim_cgroup_set_max(struct sim *sim, int number, uint64_t max_bytes)
 		  (unsigned long long)(max_bytes / EPC_PAGE_SIZE));
 	epc_cgroup_set_max(sim->epc, cgroup->cgroup, max_bytes);
 	sim_after(sim, "limit");
+}
+
+void sim_own_limit(struct sim *sim, int number, uint64_t max_bytes)
+{
+	struct sim_instance *instance = &sim->instances[number];
+	struct epc_instance_report report;
+
+	if (instance->life != SIM_OPEN)
+		return;
+	epc_instance_report(instance->instance, &report);
+	instance->max_bytes = max_bytes;
+	instance->ceiling_bytes = report.nr_pages * EPC_PAGE_SIZE;
+	sim_trace(sim, "own limit of instance %d: %llu pages", number,
+		  (unsigned long long)(max_bytes / EPC_PAGE_SIZE));
+	epc_instance_set_max(sim->epc, instance->instance, max_bytes);
+	sim_after(sim, "own limit");
 }
 
 int sim_cgroup_random(struct sim *sim)

@@ -31,13 +31,23 @@ void sim_charge_look(struct sim *sim, int number, int slot)
 	if (instance->life == SIM_UNUSED)
 		return;
 	epc_page_report(sim->epc, instance->instance, index, &report);
+	/* made by a leaf, perhaps in the moment in which it had been taken back or punched */
+	if (report.is_owned &&
+	    (!page->is_owned || !page->is_kept || sim_content_is_in_punch(sim, number, slot)) &&
+	    sim_leaf_pays(sim, number, slot, report.payer)) {
+		page->is_owned = true;
+		page->payer = cgroup_of(sim, report.payer);
+	}
 	if (report.is_owned && !page->is_owned)
 		sim_fail(sim, "instance %d owns page 0x%llx, no READ of it was answered", number,
 			 index);
 	if (report.is_owned && cgroup_of(sim, report.payer) != page->payer)
 		sim_fail(sim, "instance %d page 0x%llx is charged to cgroup %d, not to %d", number,
 			 index, cgroup_of(sim, report.payer), page->payer);
-	if (report.is_owned || instance->life == SIM_RELEASED)
+	if (instance->life == SIM_RELEASED)
+		return;
+	sim_enclave_look(sim, number, slot, &report);
+	if (report.is_owned)
 		return;
 	if (page->is_kept && !sim_content_is_in_punch(sim, number, slot))
 		sim_fail(sim, "instance %d has lost page 0x%llx, which is in use", number, index);
@@ -91,7 +101,18 @@ static void check_instance(struct sim *sim, int number)
 	struct sim_instance *instance = &sim->instances[number];
 	struct epc_instance_report report;
 
+	uint64_t limit = instance->max_bytes / EPC_PAGE_SIZE * EPC_PAGE_SIZE;
+
 	epc_instance_report(instance->instance, &report);
+	if (limit < instance->ceiling_bytes)
+		limit = instance->ceiling_bytes;
+	if (report.nr_pages * EPC_PAGE_SIZE > limit)
+		sim_fail(sim, "instance %d has %llu pages, beyond its own limit", number,
+			 (unsigned long long)report.nr_pages);
+	if (report.nr_pages * EPC_PAGE_SIZE < instance->ceiling_bytes)
+		instance->ceiling_bytes = report.nr_pages * EPC_PAGE_SIZE;
+	if (report.max_bytes != instance->max_bytes)
+		sim_fail(sim, "instance %d: its own limit does not read as written", number);
 	if (report.nr_pages > instance->peak_pages)
 		instance->peak_pages = report.nr_pages;
 	if (report.peak_pages > instance->peak_pages &&
@@ -125,6 +146,8 @@ void sim_check_call(struct sim *sim)
 			check_instance(sim, i);
 	for (int i = 0; i < SIM_NR_READS; i++)
 		nr_parked += sim->reads[i].phase == SIM_READ_IN_CORE;
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		nr_parked += sim->leaves[i].is_used && sim->leaves[i].guest.leaf.request.waits_at;
 	for (int i = 0; i < SIM_NR_UNMAPS; i++)
 		nr_unmaps += sim->unmaps[i].unmap != NULL;
 	epc_report(sim->epc, &report);
@@ -218,62 +241,107 @@ void sim_check_all(struct sim *sim)
 		sim_fail(sim, "free or speculative pages are miscounted");
 }
 
-/* Pages that may come free by themselves or by being taken back, charged in the subtree. */
-static bool has_hope(struct sim *sim, int cgroup)
+/* A limit at which somebody may be refused: a cgroup's, or an instance's own (then is_own). */
+struct limit {
+	bool is_own;
+	int number;
+};
+
+/* Pages that may come free by themselves or by being taken back, charged at that limit. */
+static bool has_hope(struct sim *sim, struct limit limit)
 {
 	for (int i = 0; i < SIM_NR_INSTANCES; i++) {
 		const struct sim_instance *instance = &sim->instances[i];
 
-		for (int slot = 0; instance->life != SIM_UNUSED && slot < SIM_NR_SLOTS; slot++) {
+		if (instance->life == SIM_UNUSED || (limit.is_own && i != limit.number))
+			continue;
+		for (int slot = 0; slot < SIM_NR_SLOTS; slot++) {
 			struct epc_page_report page;
 
 			if (!instance->pages[slot].is_owned)
 				continue;
 			epc_page_report(sim->epc, instance->instance, sim_slot_index(slot), &page);
-			if (page.is_owned &&
-			    (page.is_speculative || instance->life == SIM_RELEASED) &&
-			    sim_cgroup_is_under(sim, cgroup_of(sim, page.payer), cgroup))
+			if (!page.is_owned || page.is_zombie ||
+			    !(page.is_speculative || instance->life == SIM_RELEASED))
+				continue;
+			if (limit.is_own ||
+			    sim_cgroup_is_under(sim, cgroup_of(sim, page.payer), limit.number))
 				return true;
 		}
 	}
 	return false;
 }
 
-static bool is_full(struct sim *sim, int cgroup)
+static bool is_full(struct sim *sim, struct limit limit)
 {
+	struct epc_instance_report instance;
 	struct epc_cgroup_report report;
 	struct epc_report all;
 
-	epc_cgroup_report(sim->cgroups[cgroup].cgroup, &report);
+	if (limit.is_own) {
+		epc_instance_report(sim->instances[limit.number].instance, &instance);
+		return instance.nr_pages >= instance.max_bytes / EPC_PAGE_SIZE;
+	}
+	epc_cgroup_report(sim->cgroups[limit.number].cgroup, &report);
 	epc_report(sim->epc, &all);
 	return report.usage_bytes / EPC_PAGE_SIZE >= report.max_bytes / EPC_PAGE_SIZE ||
-	       (cgroup == 0 && all.nr_free == 0);
+	       (limit.number == 0 && all.nr_free == 0);
 }
 
-bool sim_is_waited_for(const struct sim *sim, int cgroup)
+/* Where a parked request waits; instance: whose page it wants. */
+static struct limit limit_of(const struct sim *sim, const struct epc_request *request, int instance)
+{
+	for (int i = 0; i < SIM_NR_CGROUPS; i++)
+		if (sim->cgroups[i].cgroup && sim->cgroups[i].cgroup == request->waits_at)
+			return (struct limit){ .number = i };
+	return (struct limit){ .is_own = true, .number = instance };
+}
+
+static bool is_under(const struct sim *sim, int instance, int cgroup, struct limit limit)
+{
+	return limit.is_own ? limit.number == instance :
+			      sim_cgroup_is_under(sim, cgroup, limit.number);
+}
+
+bool sim_is_waited_for(const struct sim *sim, int instance, int cgroup)
 {
 	for (int i = 0; i < SIM_NR_READS; i++) {
 		const struct sim_read *read = &sim->reads[i];
 
 		if (read->phase == SIM_READ_IN_CORE && read->request.waits_at &&
-		    sim_cgroup_is_under(sim, cgroup, cgroup_of(sim, read->request.waits_at)))
+		    is_under(sim, instance, cgroup, limit_of(sim, &read->request, read->instance)))
+			return true;
+	}
+	for (int i = 0; i < SIM_NR_LEAVES; i++) {
+		const struct sim_leaf *leaf = &sim->leaves[i];
+		const struct epc_request *request = &leaf->guest.leaf.request;
+
+		if (leaf->is_used && request->waits_at &&
+		    is_under(sim, instance, cgroup, limit_of(sim, request, leaf->rcx.instance)))
 			return true;
 	}
 	return false;
 }
 
+static void check_waiter(struct sim *sim, const struct epc_request *request, int instance)
+{
+	struct limit limit = limit_of(sim, request, instance);
+
+	if (!is_full(sim, limit))
+		sim_fail(sim, "instance %d waits for page 0x%llx at %s %d, which has room",
+			 instance, (unsigned long long)request->first,
+			 limit.is_own ? "the own limit of" : "cgroup", limit.number);
+}
+
 void sim_check_waiters(struct sim *sim)
 {
-	for (int i = 0; i < SIM_NR_READS; i++) {
-		const struct sim_read *read = &sim->reads[i];
-
-		if (read->phase == SIM_READ_IN_CORE &&
-		    !is_full(sim, cgroup_of(sim, read->request.waits_at)))
-			sim_fail(sim,
-				 "instance %d waits for page 0x%llx at cgroup %d, which has room",
-				 read->instance, (unsigned long long)read->request.first,
-				 cgroup_of(sim, read->request.waits_at));
-	}
+	for (int i = 0; i < SIM_NR_READS; i++)
+		if (sim->reads[i].phase == SIM_READ_IN_CORE)
+			check_waiter(sim, &sim->reads[i].request, sim->reads[i].instance);
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used && sim->leaves[i].guest.leaf.request.waits_at)
+			check_waiter(sim, &sim->leaves[i].guest.leaf.request,
+				     sim->leaves[i].rcx.instance);
 }
 
 /* A cluster gets what nobody else needs. */
@@ -303,17 +371,17 @@ void sim_check_taken_back(struct sim *sim, const struct sim_unmap *unmap)
 		epc_page_report(sim->epc, instance, unmap->first + i, &page);
 		if (!page.is_owned || !page.is_speculative)
 			sim_fail(sim, "a page is taken back that is not speculative");
-		if (!sim_is_waited_for(sim, cgroup_of(sim, page.payer)))
+		if (!sim_is_waited_for(sim, unmap->instance, cgroup_of(sim, page.payer)))
 			sim_fail(sim, "a page of cgroup %d is taken back, nobody waits above it",
 				 cgroup_of(sim, page.payer));
 	}
 }
 
-static const struct epc_record *find_record(const struct sim *sim, const struct sim_read *read)
+static const struct epc_record *find_record(const struct sim *sim, int instance, int slot)
 {
 	for (unsigned int i = 0; i < sim->nr_refusals; i++)
-		if (sim->refusals[i].index == read->request.first &&
-		    sim->refusals[i].instance_cookie == &sim->instances[read->instance])
+		if (sim->refusals[i].index == sim_slot_index(slot) &&
+		    sim->refusals[i].instance_cookie == &sim->instances[instance])
 			return &sim->refusals[i];
 	return NULL;
 }
@@ -342,47 +410,91 @@ static bool is_incident(struct sim *sim, const struct sim_read *read)
 	return page->is_incident;
 }
 
-/* A fault was refused: somebody above was full, and nothing there could have come free. */
-void sim_check_refusal(struct sim *sim, const struct sim_read *read)
+/* Somebody was full, and nothing there could have come free; the record, if any, names him. */
+static void check_reason(struct sim *sim, int instance, int slot, int payer,
+			 const struct epc_record *record)
 {
-	const struct epc_record *record = find_record(sim, read);
-	struct sim_instance *instance = &sim->instances[read->instance];
-	struct sim_page *page = &instance->pages[read->slot];
-	bool is_justified = false;
+	struct limit own = { .is_own = true, .number = instance };
+	bool is_justified = is_full(sim, own) && !has_hope(sim, own) &&
+			    (!record || record->is_own_limit);
 
-	for (int i = read->payer; i != SIM_NOBODY; i = sim->cgroups[i].parent)
-		if (is_full(sim, i) && !has_hope(sim, i) &&
+	for (int i = payer; i != SIM_NOBODY; i = sim->cgroups[i].parent) {
+		struct limit limit = { .number = i };
+
+		if (is_full(sim, limit) && !has_hope(sim, limit) &&
 		    (!record || record->refuser_cookie == &sim->cgroups[i]))
 			is_justified = true;
+	}
 	if (!is_justified)
-		sim_fail(sim, "instance %d page 0x%llx is refused without a reason", read->instance,
-			 (unsigned long long)read->request.first);
+		sim_fail(sim, "instance %d page 0x%llx is refused without a reason", instance,
+			 (unsigned long long)sim_slot_index(slot));
+}
+
+void sim_check_refusal(struct sim *sim, const struct sim_read *read)
+{
+	const struct epc_record *record = find_record(sim, read->instance, read->slot);
+	struct sim_page *page = &sim->instances[read->instance].pages[read->slot];
+	/* the record may be that of a leaf which is refused the same page by the same call */
+	bool is_known = !sim->has_refused_leaf && !sim_leaf_is_on(sim, read->instance, read->slot);
+	bool is_new = is_incident(sim, read);
+
+	check_reason(sim, read->instance, read->slot, read->payer, is_known ? record : NULL);
 	if (read->was_owned && !sim_content_is_in_punch(sim, read->instance, read->slot) &&
 	    page->is_kept)
 		sim_fail(sim, "a page that the instance owns is refused");
-	if (is_incident(sim, read) != (record != NULL))
+	if (is_known && is_new != (record != NULL))
 		sim_fail(sim, "a refusal is %s", record ? "counted again" : "not counted");
+}
+
+void sim_check_leaf_refusal(struct sim *sim, const struct sim_leaf *leaf)
+{
+	const struct epc_record *record = find_record(sim, leaf->rcx.instance, leaf->rcx.slot);
+
+	if (!record)
+		sim_fail(sim, "a leaf is refused, and nobody is told");
+	sim->has_refused_leaf = true;
+	sim->instances[leaf->rcx.instance].nr_refused++;
+	check_reason(sim, leaf->rcx.instance, leaf->rcx.slot, leaf->payer, NULL);
+}
+
+/* By the instance's own limit. */
+static void check_own_record(struct sim *sim, const struct epc_record *record)
+{
+	const struct sim_instance *instance = record->instance_cookie;
+
+	if (record->refuser_cookie)
+		sim_fail(sim, "a refusal by an own limit names a cgroup");
+	if (record->limit_bytes != instance->max_bytes || record->wanted_bytes != EPC_PAGE_SIZE ||
+	    record->usage_bytes / EPC_PAGE_SIZE < instance->max_bytes / EPC_PAGE_SIZE)
+		sim_fail(sim, "a refusal tells of an own limit of %llu bytes, it is %llu",
+			 (unsigned long long)record->limit_bytes,
+			 (unsigned long long)instance->max_bytes);
 }
 
 /* The record of a refusal, which comes before its reply. */
 void sim_check_refused_record(struct sim *sim, const struct epc_record *record)
 {
 	const struct sim_cgroup *refuser = record->refuser_cookie;
-	int number = (int)(refuser - sim->cgroups), payer;
+	int number, payer;
 	uint64_t limit;
 
+	if (sim->nr_refusals == SIM_NR_REFUSALS)
+		sim_fail(sim, "one call refuses more than %d faults", SIM_NR_REFUSALS);
+	sim->refusals[sim->nr_refusals++] = *record;
+	sim->counted.nr_refusals++;
+	if (record->is_own_limit) {
+		check_own_record(sim, record);
+		return;
+	}
+	number = (int)(refuser - sim->cgroups);
 	if (number < 0 || number >= SIM_NR_CGROUPS || refuser != &sim->cgroups[number])
 		sim_fail(sim, "a refusal names no cgroup");
 	payer = (int)((const struct sim_cgroup *)record->payer_cookie - sim->cgroups);
 	if (!sim_cgroup_is_under(sim, payer, number))
 		sim_fail(sim, "a refusal names a cgroup that is no ancestor of the payer");
-	if (sim->nr_refusals == SIM_NR_REFUSALS)
-		sim_fail(sim, "one call refuses more than %d faults", SIM_NR_REFUSALS);
-	sim->refusals[sim->nr_refusals++] = *record;
 	sim->cgroups[number].nr_refused_local++;
 	for (int i = number; i != SIM_NOBODY; i = sim->cgroups[i].parent)
 		sim->cgroups[i].nr_refused++;
-	sim->counted.nr_refusals++;
 	limit = refuser->max_bytes;
 	if (number == 0 && limit / EPC_PAGE_SIZE >= sim->nr_pages)
 		limit = sim->nr_pages * EPC_PAGE_SIZE;

@@ -351,5 +351,9 @@ const struct sim_chase sim_chases[] = {
 	{ "punch-for-waiter", sim_chase_punch_for_waiter },
 	{ "punch-inactive-for-waiter", sim_chase_punch_inactive_for_waiter },
 	{ "release-unmapping", sim_chase_release_unmapping },
+	{ "guests-reset", sim_chase_guests_reset },
+	{ "guests-close", sim_chase_guests_close },
+	{ "own-limit", sim_chase_own_limit },
+	{ "leaf-touched", sim_chase_leaf_touched },
 };
 const unsigned int sim_nr_chases = sizeof(sim_chases) / sizeof(sim_chases[0]);

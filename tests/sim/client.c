@@ -17,6 +17,11 @@ static int find_unused(const struct sim *sim)
 
 int sim_open(struct sim *sim, int cgroup)
 {
+	return sim_open_beside(sim, cgroup, SIM_NOBODY);
+}
+
+int sim_open_beside(struct sim *sim, int cgroup, int sibling)
+{
 	int number = find_unused(sim);
 	struct sim_instance *instance;
 	uint64_t nr_failures = sim->nr_failures;
@@ -31,9 +36,13 @@ int sim_open(struct sim *sim, int cgroup)
 	}
 	instance->opener = cgroup;
 	instance->payer = cgroup;
+	instance->max_bytes = EPC_MAX_UNLIMITED;
+	if (sibling != SIM_NOBODY)
+		sim_vm_disturbed(sim, sim->instances[sibling].vm);
 
-	int error = epc_open(sim->epc, sim->cgroups[cgroup].cgroup, NULL, instance,
-			     &instance->instance);
+	int error = epc_open(sim->epc, sim->cgroups[cgroup].cgroup,
+			     sibling == SIM_NOBODY ? NULL : sim->instances[sibling].instance,
+			     instance, &instance->instance);
 
 	if (error) {
 		if (error != -ENOMEM || nr_failures == sim->nr_failures)
@@ -42,6 +51,7 @@ int sim_open(struct sim *sim, int cgroup)
 		return SIM_NOBODY;
 	}
 	instance->serial = ++sim->next_serial;
+	instance->vm = sibling == SIM_NOBODY ? instance->serial : sim->instances[sibling].vm;
 	instance->life = SIM_OPEN;
 	sim_after(sim, "open");
 	return number;
@@ -144,6 +154,9 @@ void sim_close(struct sim *sim, int number)
 		if (sim->operations[i].instance == number &&
 		    sim->operations[i].phase != SIM_OPERATION_UNUSED)
 			return;
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used && sim->leaves[i].caller == number)
+			return;
 	begin_dying(sim, number);
 }
 
@@ -157,6 +170,10 @@ void sim_kill(struct sim *sim, int number)
 		if (sim->reads[i].phase == SIM_READ_IN_CORE && sim->reads[i].instance == number &&
 		    !sim_chance(sim, 4))
 			sim_interrupt(sim, &sim->reads[i]);
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used && sim->leaves[i].caller == number &&
+		    !sim_chance(sim, 4))
+			sim_leaf_interrupt(sim, &sim->leaves[i]);
 	for (int i = 0; i < SIM_NR_OPERATIONS; i++)
 		if (sim->operations[i].phase == SIM_OPERATION_IN_CORE &&
 		    sim->operations[i].instance == number && sim_chance(sim, 2)) {
@@ -201,12 +218,17 @@ bool sim_reap(struct sim *sim, int number)
 	for (int i = 0; i < SIM_NR_READS; i++)
 		if (sim->reads[i].phase == SIM_READ_IN_CORE && sim->reads[i].instance == number)
 			return sim_interrupt(sim, &sim->reads[i]);
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used && sim->leaves[i].caller == number &&
+		    sim_leaf_interrupt(sim, &sim->leaves[i]))
+			return true;
 	if (has_dirty(sim, number, &slot))
 		return sim_flush(sim, number, slot, SIM_CLUSTER_MAX);
 	if (instance->nr_outstanding > 0)
 		return false;
 	for (slot = 0; slot < SIM_NR_SLOTS; slot++)
 		instance->pages[slot].cache = SIM_ABSENT;
+	sim_enclave_released(sim, number);
 	instance->life = SIM_RELEASED;
 	sim->figures.nr_released++;
 	epc_release(sim->epc, instance->instance);

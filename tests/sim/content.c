@@ -83,6 +83,14 @@ static void allow_only(struct sim_page *page, uint64_t value, uint64_t time)
 	page->nr_allowed = 1;
 }
 
+bool sim_operation_concerns(const struct sim *sim, const struct sim_operation *operation,
+			    int instance)
+{
+	if (operation->kind == SIM_RESET_VM || operation->kind == SIM_LOSE_VM)
+		return sim->instances[instance].vm == operation->vm;
+	return operation->instance == instance;
+}
+
 bool sim_operation_covers(const struct sim_operation *operation, uint64_t index)
 {
 	return index >= operation->request.first &&
@@ -95,10 +103,12 @@ static bool is_in(const struct sim *sim, int instance, int slot, bool fallocate_
 	for (int i = 0; i < SIM_NR_OPERATIONS; i++) {
 		const struct sim_operation *operation = &sim->operations[i];
 
-		if (operation->phase == SIM_OPERATION_UNUSED || operation->instance != instance ||
+		if (operation->phase == SIM_OPERATION_UNUSED ||
+		    !sim_operation_concerns(sim, operation, instance) ||
 		    operation->kind == SIM_BAD_RESET || operation->kind == SIM_BAD_PUNCH)
 			continue;
-		if (fallocate_only && operation->kind == SIM_REMOVE_ALL)
+		if (fallocate_only && operation->kind != SIM_ZERO_RANGE &&
+		    operation->kind != SIM_PUNCH_HOLE)
 			continue;
 		if (punch_only && operation->kind != SIM_PUNCH_HOLE)
 			continue;
@@ -136,12 +146,28 @@ void sim_content_store(struct sim *sim, int instance, int slot, uint64_t value)
 {
 	struct sim_page *page = &sim->instances[instance].pages[slot];
 
-	if (sim_content_is_in_operation(sim, instance, slot))
+	if (sim_content_is_in_operation(sim, instance, slot)) {
 		allow(sim, page, value);
-	else
+	} else if (page->is_hidden) { /* what was stored is dropped by the core, sooner or later */
+		allow_only(page, SIM_ONES, sim->time);
+		allow(sim, page, value);
+	} else {
 		allow_only(page, value, sim->time);
+	}
 	if (sim->is_metadata_only)
 		allow(sim, page, 0);
+}
+
+void sim_content_set(struct sim *sim, int instance, int slot, uint64_t value)
+{
+	struct sim_page *page = &sim->instances[instance].pages[slot];
+
+	if (!sim_content_is_in_operation(sim, instance, slot)) {
+		allow_only(page, value, sim->time);
+		return;
+	}
+	allow(sim, page, value);
+	allow(sim, page, 0);
 }
 
 void sim_content_seen(struct sim *sim, int instance, int slot, uint64_t value, const char *how)
@@ -149,7 +175,8 @@ void sim_content_seen(struct sim *sim, int instance, int slot, uint64_t value, c
 	struct sim_page *page = &sim->instances[instance].pages[slot];
 
 	if (sim_content_is_allowed(page, value)) {
-		if (!sim_content_is_in_operation(sim, instance, slot) && !sim->is_metadata_only)
+		if (!sim_content_is_in_operation(sim, instance, slot) && !sim->is_metadata_only &&
+		    (!page->is_hidden || value == SIM_ONES))
 			allow_only(page, value, sim->time);
 		return;
 	}
@@ -164,10 +191,10 @@ void sim_content_seen(struct sim *sim, int instance, int slot, uint64_t value, c
 		 page->nr_allowed);
 }
 
-void sim_content_operation_begins(struct sim *sim, const struct sim_operation *operation)
+static void begins_in(struct sim *sim, const struct sim_operation *operation, int instance)
 {
 	for (int slot = 0; slot < SIM_NR_SLOTS; slot++) {
-		struct sim_page *page = &sim->instances[operation->instance].pages[slot];
+		struct sim_page *page = &sim->instances[instance].pages[slot];
 
 		if (!sim_operation_covers(operation, sim_slot_index(slot)))
 			continue;
@@ -179,22 +206,41 @@ void sim_content_operation_begins(struct sim *sim, const struct sim_operation *o
 	}
 }
 
-/* The core has replied: what is older than the operation is gone for good. */
-void sim_content_operation_ends(struct sim *sim, const struct sim_operation *operation)
+void sim_content_operation_begins(struct sim *sim, const struct sim_operation *operation)
+{
+	for (int i = 0; i < SIM_NR_INSTANCES; i++)
+		if (sim->instances[i].life != SIM_UNUSED &&
+		    sim_operation_concerns(sim, operation, i))
+			begins_in(sim, operation, i);
+}
+
+/* A page that is an enclave's has become it since, or is a SECS that was left as it was. */
+static void ends_in(struct sim *sim, const struct sim_operation *operation, int instance)
 {
 	for (int slot = 0; slot < SIM_NR_SLOTS; slot++) {
-		struct sim_page *page = &sim->instances[operation->instance].pages[slot];
+		struct sim_page *page = &sim->instances[instance].pages[slot];
 		unsigned int nr_left = 0;
 
-		if (!sim_operation_covers(operation, sim_slot_index(slot)))
+		if (!sim_operation_covers(operation, sim_slot_index(slot)) ||
+		    page->kind != SIM_PLAIN)
 			continue;
 		for (unsigned int i = 0; i < page->nr_allowed; i++)
 			if (page->allowed[i].value != 0 && page->allowed[i].time >= operation->time)
 				page->allowed[nr_left++] = page->allowed[i];
 		page->nr_allowed = nr_left;
 		allow(sim, page, 0);
-		if (operation->kind == SIM_REMOVE_ALL && page->cache == SIM_PRESENT)
-			sim_content_seen(sim, operation->instance, slot, page->cached,
+		if (operation->kind != SIM_ZERO_RANGE && operation->kind != SIM_PUNCH_HOLE &&
+		    page->cache == SIM_PRESENT)
+			sim_content_seen(sim, instance, slot, page->cached,
 					 "the page cache after REMOVE_ALL");
 	}
+}
+
+/* The core has replied: what is older than the operation is gone for good. */
+void sim_content_operation_ends(struct sim *sim, const struct sim_operation *operation)
+{
+	for (int i = 0; i < SIM_NR_INSTANCES; i++)
+		if ((sim->instances[i].life == SIM_OPEN || sim->instances[i].life == SIM_DYING) &&
+		    sim_operation_concerns(sim, operation, i))
+			ends_in(sim, operation, i);
 }

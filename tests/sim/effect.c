@@ -46,8 +46,15 @@ static void take_record(struct sim *sim, const struct epc_record *record)
 	case EPC_RECORD_RESET:
 	case EPC_RECORD_PUNCHED:
 	case EPC_RECORD_LOST:
+		break;
 	case EPC_RECORD_PAGE_LOST:
+		sim_fail(sim, "a page of a host process's enclave is lost, there is none");
 	case EPC_RECORD_ZOMBIES:
+		if (instance->has_told_zombies || instance->life != SIM_RELEASED ||
+		    !record->nr_pages)
+			sim_fail(sim, "ZOMBIES of an instance that is not released, or again");
+		instance->has_told_zombies = true;
+		sim->figures.nr_zombies += record->nr_pages;
 		break;
 	case EPC_RECORD_REFUSED:
 		sim_check_refused_record(sim, record);
@@ -78,6 +85,10 @@ static void check_unmap(struct sim *sim, const struct sim_unmap *unmap)
 		    other->first < unmap->first + unmap->count)
 			sim_fail(sim, "two unmappings overlap");
 	}
+	if (unmap->kind == EPC_UNMAP_RECLAIM)
+		sim_fail(sim, "a page of a VM is reclaimed");
+	if (unmap->kind == EPC_UNMAP_LEAF)
+		sim_leaf_unmaps(sim, unmap);
 	if (unmap->kind != EPC_UNMAP_TAKE_BACK)
 		return;
 	sim_check_taken_back(sim, unmap);
@@ -137,15 +148,27 @@ static void page_answered(struct sim *sim, struct sim_read *read, int i)
 			&report);
 	if (!report.is_owned)
 		sim_fail(sim, "a READ is answered, the page is nobody's");
-	if (!page->is_owned) {
+	if (sim_is_hidden(&report) && value != SIM_ONES)
+		sim_fail(sim, "instance %d page 0x%llx can be read, it is to be hidden",
+			 read->instance, (unsigned long long)sim_slot_index(slot));
+	/* a leaf had made it meanwhile, and by this call it was given back and made anew */
+	if (page->is_owned && report.payer == read->request.payer &&
+	    (!page->is_kept || sim_content_is_in_punch(sim, read->instance, slot)))
+		page->payer = read->payer;
+	if (!page->is_owned && !sim_leaf_pays(sim, read->instance, slot, report.payer)) {
 		page->is_owned = true;
 		page->payer = read->payer;
 	}
 	page->read_time = sim->time;
 	page->answered_time = sim->time;
 	sim_charge_look(sim, read->instance, slot);
-	/* Reading ahead can ask for one page too: only of one being unmapped that proves use. */
-	if (read->request.count == 1 && (!instance->nr_clusters || report.is_unmapping) &&
+	/*
+	 * Reading ahead can ask for one page too: only of one being unmapped that proves use. Where
+	 * a leaf is, its unmapping may have begun behind this answer.
+	 */
+	if (read->request.count == 1 &&
+	    (!instance->nr_clusters ||
+	     (report.is_unmapping && !sim_leaf_is_on(sim, read->instance, slot))) &&
 	    !sim_content_is_in_punch(sim, read->instance, slot))
 		page->is_kept = true;
 }
@@ -212,6 +235,12 @@ static void take_reply(struct sim *sim, struct epc_request *request)
 			read_answered(sim, &sim->reads[i]);
 			return;
 		}
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (request == &sim->leaves[i].guest.leaf.request) {
+			hash(sim, (uint64_t)sim->leaves[i].guest.leaf.outcome);
+			sim_leaf_replied(sim, &sim->leaves[i]);
+			return;
+		}
 	for (int i = 0; i < SIM_NR_OPERATIONS; i++)
 		if (request == &sim->operations[i].request) {
 			sim_trace(sim, "  reply operation instance %d result %d",
@@ -240,6 +269,9 @@ static void take_gone(struct sim *sim, const void *cookie)
 	for (int i = 0; i < SIM_NR_READS; i++)
 		if (sim->reads[i].phase != SIM_READ_UNUSED && sim->reads[i].instance == number)
 			sim_fail(sim, "an instance is gone while a reply is on its way");
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used && sim->leaves[i].rcx.instance == number)
+			sim_fail(sim, "an instance is gone while a leaf works on it");
 	instance->life = SIM_UNUSED;
 	instance->instance = NULL;
 }
@@ -252,6 +284,7 @@ void sim_after(struct sim *sim, const char *doing)
 	sim->nr_steps++;
 	sim->nr_refusals = 0;
 	sim->nr_pages_answered = 0;
+	sim->has_refused_leaf = false;
 	while (epc_effect_next(sim->epc, &effect)) {
 		hash(sim, effect.kind);
 		switch (effect.kind) {

@@ -72,7 +72,7 @@ struct sim_read *sim_read_send(struct sim *sim, int number, uint64_t first, uint
 	read->request.buffer = read->buffer;
 	if (read->slot != SIM_NOBODY)
 		lock_pages(sim, read);
-	read->was_waited_for = sim_is_waited_for(sim, payer);
+	read->was_waited_for = sim_is_waited_for(sim, number, payer);
 	read->phase = SIM_READ_IN_CORE;
 	instance->nr_outstanding++;
 	sim->figures.nr_reads++;
@@ -390,9 +390,19 @@ static void check_settled(struct sim *sim)
 			sim_fail(sim, "a READ of instance %d page 0x%llx is parked for ever",
 				 sim->reads[i].instance,
 				 (unsigned long long)sim->reads[i].request.first);
-	for (int i = 0; i < SIM_NR_INSTANCES; i++)
-		if (sim->instances[i].life == SIM_RELEASED)
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		if (sim->leaves[i].is_used)
+			sim_fail(sim, "a leaf of instance %d never ends",
+				 sim->leaves[i].rcx.instance);
+	for (int i = 0; i < SIM_NR_INSTANCES; i++) {
+		struct epc_instance_report instance;
+
+		if (sim->instances[i].life != SIM_RELEASED)
+			continue;
+		epc_instance_report(sim->instances[i].instance, &instance);
+		if (!instance.nr_zombies || instance.nr_pages != instance.nr_zombies)
 			sim_fail(sim, "released instance %d never goes", i);
+	}
 	epc_report(sim->epc, &report);
 	if (report.nr_parked || report.nr_unmaps)
 		sim_fail(sim, "%llu parked and %llu unmappings are reported, there is none",

@@ -147,6 +147,9 @@ static void print_figures(const struct sim *sim)
 	       (unsigned long long)f->nr_cluster_ok, (unsigned long long)f->nr_eio,
 	       (unsigned long long)f->nr_cluster_eio, (unsigned long long)f->nr_parked,
 	       (unsigned long long)f->nr_eintr, (unsigned long long)f->nr_enomem);
+	printf("sim: %llu leaves: %llu done, %llu errors; %llu zombies\n",
+	       (unsigned long long)f->nr_leaves, (unsigned long long)f->nr_leaf_ok,
+	       (unsigned long long)f->nr_leaf_errors, (unsigned long long)f->nr_zombies);
 	printf("sim: %llu unmappings, %llu pages seen to go, %llu operations, %llu instances"
 	       " released, %llu stores, %llu writes, %llu times quiet\n",
 	       (unsigned long long)f->nr_unmaps, (unsigned long long)f->nr_taken_back,

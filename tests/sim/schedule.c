@@ -16,7 +16,8 @@ static const unsigned int base_weights[SIM_NR_STEP_KINDS] = {
 	[SIM_STEP_KILL] = 2,	     [SIM_STEP_INTERRUPT] = 3,	     [SIM_STEP_REAP] = 10,
 	[SIM_STEP_LIMIT] = 3,	     [SIM_STEP_CGROUP_NEW] = 2,	     [SIM_STEP_CGROUP_FREE] = 3,
 	[SIM_STEP_MOVE] = 3,	     [SIM_STEP_FAIL_ALLOCATION] = 3, [SIM_STEP_CORE] = 60,
-	[SIM_STEP_TICK] = 5,	     [SIM_STEP_QUIESCE] = 1,
+	[SIM_STEP_TICK] = 5,	     [SIM_STEP_QUIESCE] = 1,	     [SIM_STEP_LEAF] = 150,
+	[SIM_STEP_VM_OPERATION] = 1, [SIM_STEP_OWN_LIMIT] = 2,
 };
 
 void sim_schedule_draw(struct sim *sim)
@@ -129,6 +130,38 @@ static void begin_operation(struct sim *sim)
 			    first, count);
 }
 
+static void begin_vm_operation(struct sim *sim)
+{
+	sim_operation_begin(sim, random_instance(sim),
+			    sim_chance(sim, 2) ? SIM_RESET_VM : SIM_LOSE_VM, 0, EPC_NR_INDICES);
+}
+
+static void change_own_limit(struct sim *sim)
+{
+	int instance = random_instance(sim);
+	struct epc_instance_report report;
+	uint64_t max_bytes = EPC_MAX_UNLIMITED;
+
+	if (sim->instances[instance].life != SIM_OPEN)
+		return;
+	epc_instance_report(sim->instances[instance].instance, &report);
+	if (sim_chance(sim, 2))
+		max_bytes = (report.nr_pages / 2 + sim_below(sim, report.nr_pages + 4)) *
+				    EPC_PAGE_SIZE +
+			    sim_below(sim, EPC_PAGE_SIZE);
+	sim_own_limit(sim, instance, max_bytes);
+}
+
+/* Mostly in a VM that is there. */
+static void open_random(struct sim *sim)
+{
+	int sibling = random_instance(sim);
+
+	if (sim->instances[sibling].life != SIM_OPEN || sim_chance(sim, 3))
+		sibling = SIM_NOBODY;
+	sim_open_beside(sim, sim_cgroup_random(sim), sibling);
+}
+
 static void change_limit(struct sim *sim)
 {
 	int cgroup = sim_cgroup_random(sim);
@@ -211,7 +244,7 @@ static void step_client(struct sim *sim, enum sim_step_kind kind)
 	int instance = random_instance(sim), slot = random_slot(sim), found;
 
 	if (kind == SIM_STEP_OPEN) {
-		sim_open(sim, sim_cgroup_random(sim));
+		open_random(sim);
 	} else if (kind == SIM_STEP_FAULT) {
 		sim_fault(sim, instance, slot);
 	} else if (kind == SIM_STEP_CLUSTER) {
@@ -234,6 +267,10 @@ static void step_client(struct sim *sim, enum sim_step_kind kind)
 			sim_drop(sim, instance, slot);
 	} else if (kind == SIM_STEP_OPERATION) {
 		begin_operation(sim);
+	} else if (kind == SIM_STEP_VM_OPERATION) {
+		begin_vm_operation(sim);
+	} else if (kind == SIM_STEP_LEAF) {
+		sim_leaf_random(sim);
 	} else if (kind == SIM_STEP_CLOSE) {
 		sim_close(sim, instance);
 	} else if (kind == SIM_STEP_KILL) {
@@ -244,6 +281,9 @@ static void step_client(struct sim *sim, enum sim_step_kind kind)
 		FIND(sim, reads, SIM_NR_READS, phase == SIM_READ_IN_CORE);
 		if (found != SIM_NOBODY)
 			sim_interrupt(sim, &sim->reads[found]);
+		FIND(sim, leaves, SIM_NR_LEAVES, is_used);
+		if (found != SIM_NOBODY && sim_chance(sim, 2))
+			sim_leaf_interrupt(sim, &sim->leaves[found]);
 	}
 }
 
@@ -251,6 +291,8 @@ static void step_admin(struct sim *sim, enum sim_step_kind kind)
 {
 	if (kind == SIM_STEP_LIMIT)
 		change_limit(sim);
+	else if (kind == SIM_STEP_OWN_LIMIT)
+		change_own_limit(sim);
 	else if (kind == SIM_STEP_CGROUP_NEW)
 		sim_cgroup_new(sim, sim_cgroup_random(sim));
 	else if (kind == SIM_STEP_CGROUP_FREE)

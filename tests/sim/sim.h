@@ -8,13 +8,16 @@
  *   step       one call of the core.
  *   slot       a page index that the model knows: pages 0.. of an instance and a few far ones.
  *   stamp      the number that fills a page: every store of a client has one of its own; 0: zero.
+ *   ones       the stamp of a page that the processor hides: every byte of it reads as 0xff.
+ *   VM         the instances that were opened beside each other; has a number of its own.
  *   wire       a write on its way from the kernel's page cache to the core.
  *   chase      a script that brings about one race on purpose.
  *
- * Who does what: world.c builds and ends a world, client.c is the clients, kernel.c the page cache
- * and its traffic, operation.c ioctl and fallocate, admin.c the cgroups, effect.c takes the core's
- * effects, content.c and charge.c are the model, schedule.c draws the steps, chase*.c are the
- * scripts, main.c the options. All of it is test code: a failure ends the process with 1.
+ * Who does what: world.c builds and ends a world, client.c is the clients, leaf.c the guests,
+ * kernel.c the page cache and its traffic, operation.c ioctl and fallocate, admin.c the cgroups,
+ * effect.c takes the core's effects, content.c, charge.c and enclave.c are the model, schedule.c
+ * draws the steps, chase*.c are the scripts, main.c the options. All of it is test code: a failure
+ * ends the process with 1.
  */
 #ifndef EPCD_SIM_H
 #define EPCD_SIM_H
@@ -25,6 +28,7 @@
 #include <stdio.h>
 
 #include "core/epc.h"
+#include "guest_leaf.h"
 #include "random.h"
 
 #define SIM_NR_INSTANCES 8
@@ -38,8 +42,12 @@
 #define SIM_NR_WIRES 96
 #define SIM_NR_UNMAPS 512
 #define SIM_NR_REFUSALS 64 /* records of one call */
-#define SIM_STAMPS_MAX 6
+#define SIM_STAMPS_MAX 12
 #define SIM_CLUSTER_MAX 256 /* FUSE's 1 MiB */
+#define SIM_NR_ENCLAVES 24
+#define SIM_NR_LEAVES 12
+#define SIM_NR_BLOBS 8
+#define SIM_ONES UINT64_MAX
 #define SIM_NOBODY (-1)
 
 enum sim_cache {
@@ -52,6 +60,18 @@ enum sim_cache {
 struct sim_stamp {
 	uint64_t value;
 	uint64_t time;
+};
+
+/* What the model knows a page to be to the processor. */
+enum sim_kind {
+	SIM_PLAIN,
+	SIM_SECS,
+	SIM_CHILD,
+	SIM_VA,
+};
+
+struct sim_place {
+	int instance, slot;
 };
 
 /* One page of one instance: the kernel's side and the model's. */
@@ -75,6 +95,24 @@ struct sim_page {
 	uint64_t refused_ns;	    /* of the last refusal, its repeats left out; 0: none */
 	uint64_t refused_number;    /* which of its instance's pages that were refused, from 1 on */
 	bool is_incident;	    /* that refusal was recorded */
+
+	enum sim_kind kind;
+	int enclave;				/* SECS and children */
+	bool is_hidden;				/* reads as ones, and drops what is written */
+	bool is_tcs;				/* hidden for good, not only while it is blocked */
+	struct sim_stamp under[SIM_STAMPS_MAX]; /* of a blocked page: what it held */
+	unsigned int nr_under;
+	bool is_inside; /* a TCS with a thread */
+	uint64_t linaddr;
+};
+
+struct sim_enclave {
+	bool has_secs;
+	struct sim_place secs;
+	unsigned int nr_children, nr_inside;
+	uint64_t nr_ever; /* children: for linear addresses */
+	bool is_initialised;
+	bool is_loose; /* children were in an instance that is released: when they go is unknown */
 };
 
 enum sim_life {
@@ -88,8 +126,11 @@ struct sim_instance {
 	enum sim_life life;
 	struct epc_instance *instance;
 	uint64_t serial; /* never used again */
-	uint64_t id;	 /* the core's, 0 until EPC_RECORD_STARTED */
-	int opener;	 /* cgroup */
+	uint64_t vm;
+	uint64_t max_bytes, ceiling_bytes; /* of its own limit, as a cgroup's */
+	bool has_told_zombies;
+	uint64_t id; /* the core's, 0 until EPC_RECORD_STARTED */
+	int opener;  /* cgroup */
 	int payer;
 	bool has_closed;
 	unsigned int nr_outstanding; /* requests and wires: they forbid release */
@@ -133,6 +174,8 @@ enum sim_operation_kind {
 	SIM_PUNCH_HOLE,
 	SIM_BAD_RESET,
 	SIM_BAD_PUNCH,
+	SIM_RESET_VM,
+	SIM_LOSE_VM, /* nobody's ioctl: it holds no file */
 };
 
 enum sim_operation_phase {
@@ -150,8 +193,41 @@ struct sim_operation {
 	int instance;
 	int cursor; /* slot */
 	uint64_t time;
+	uint64_t vm;
 	uint64_t sent_step;
 	bool is_to_check; /* it was answered by this call */
+	bool is_alone;	  /* no leaf, close or open in its VM so far: all of its outcome is known */
+	bool may_be_busy; /* a thread was inside of an enclave of the VM */
+};
+
+/* A leaf that the core has. */
+struct sim_leaf {
+	struct guest_leaf guest;
+	bool is_used;
+	int caller; /* instance that the ioctl came through */
+	struct sim_place rcx;
+	int payer, enclave, blob;
+	uint64_t stamp; /* what EADD puts into the page */
+	uint64_t nr_failures;
+	unsigned int nr_unmaps;
+	bool is_foreign; /* names another VM's page */
+	bool is_bad;	 /* is no leaf, or a place is outside */
+	bool is_interrupted;
+	bool is_overtaken; /* an operation in its VM has ended meanwhile */
+};
+
+/* A page that EWB has put out. */
+struct sim_blob {
+	bool is_used;
+	uint8_t info[128], data[EPC_PAGE_SIZE];
+	uint64_t linaddr;
+	uint64_t vm;
+	struct sim_place va;
+	uint64_t slot; /* of the VA page, in bytes */
+	int enclave;
+	struct sim_stamp allowed[SIM_STAMPS_MAX];
+	unsigned int nr_allowed;
+	bool is_tcs;
 };
 
 /* A write on its way to the core, one or more neighbouring pages. */
@@ -201,6 +277,9 @@ enum sim_step_kind {
 	SIM_STEP_KILL,
 	SIM_STEP_INTERRUPT,
 	SIM_STEP_REAP,
+	SIM_STEP_LEAF,
+	SIM_STEP_VM_OPERATION,
+	SIM_STEP_OWN_LIMIT,
 	SIM_STEP_LIMIT,
 	SIM_STEP_CGROUP_NEW,
 	SIM_STEP_CGROUP_FREE,
@@ -216,6 +295,7 @@ struct sim_figures {
 	uint64_t nr_reads, nr_read_ok, nr_eio, nr_enomem, nr_eintr, nr_parked, nr_cluster_ok;
 	uint64_t nr_cluster_eio, nr_unmaps, nr_taken_back, nr_kept, nr_operations, nr_released;
 	uint64_t nr_stores, nr_wires, nr_quiesces, nr_alloc_failures, nr_woken;
+	uint64_t nr_leaves, nr_leaf_ok, nr_leaf_errors, nr_zombies;
 };
 
 struct sim {
@@ -247,6 +327,9 @@ struct sim {
 	struct sim_cgroup cgroups[SIM_NR_CGROUPS];
 	struct sim_read reads[SIM_NR_READS];
 	struct sim_operation operations[SIM_NR_OPERATIONS];
+	struct sim_leaf leaves[SIM_NR_LEAVES];
+	struct sim_enclave enclaves[SIM_NR_ENCLAVES];
+	struct sim_blob blobs[SIM_NR_BLOBS];
 	struct epc_request *raw; /* a chase's own request, outside of the page cache */
 	bool is_raw_answered;
 	struct sim_wire wires[SIM_NR_WIRES];
@@ -254,6 +337,7 @@ struct sim {
 	struct epc_record refusals[SIM_NR_REFUSALS];
 	unsigned int nr_refusals;
 	uint64_t nr_pages_answered; /* by this call */
+	bool has_refused_leaf;	    /* likewise */
 	uint64_t next_serial;
 	struct epc_report counted; /* the counts that the core must report */
 
@@ -281,6 +365,7 @@ static inline bool sim_chance(struct sim *sim, unsigned int one_in)
 
 /* world.c: an EPC of one section, or what the seed says */
 void sim_world_new(struct sim *sim, uint64_t nr_pages);
+void sim_world_new_kind(struct sim *sim, uint64_t nr_pages, bool is_metadata_only);
 void sim_world_random(struct sim *sim);
 /* Closes everything, checks that nothing is left, frees the EPC. */
 void sim_world_end(struct sim *sim);
@@ -295,12 +380,17 @@ uint64_t sim_stamp_read(const struct sim *sim, const unsigned char *page);
 void sim_content_reset(struct sim_page *page);
 bool sim_content_can_store(const struct sim *sim, int instance, int slot);
 void sim_content_store(struct sim *sim, int instance, int slot, uint64_t value);
+/* A leaf has made the page hold this, whatever was there. */
+void sim_content_set(struct sim *sim, int instance, int slot, uint64_t value);
 /* A client sees this value now. */
 void sim_content_seen(struct sim *sim, int instance, int slot, uint64_t value, const char *how);
 bool sim_content_is_allowed(const struct sim_page *page, uint64_t value);
 void sim_content_operation_begins(struct sim *sim, const struct sim_operation *operation);
 void sim_content_operation_ends(struct sim *sim, const struct sim_operation *operation);
 bool sim_operation_covers(const struct sim_operation *operation, uint64_t index);
+/* It works on pages of that instance. */
+bool sim_operation_concerns(const struct sim *sim, const struct sim_operation *operation,
+			    int instance);
 /* An operation of that page is outstanding, from the client's point of view. */
 bool sim_content_is_in_operation(const struct sim *sim, int instance, int slot);
 bool sim_content_is_in_fallocate(const struct sim *sim, int instance, int slot);
@@ -311,14 +401,40 @@ void sim_charge_look(struct sim *sim, int instance, int slot);
 bool sim_cgroup_is_under(const struct sim *sim, int cgroup, int ancestor);
 void sim_check_call(struct sim *sim);
 void sim_check_all(struct sim *sim);
-/* Somebody is parked at the cgroup or above it. */
-bool sim_is_waited_for(const struct sim *sim, int cgroup);
+/* Somebody is parked at the instance's own limit, at the cgroup or above it. */
+bool sim_is_waited_for(const struct sim *sim, int instance, int cgroup);
 /* After epc_step() has nothing more to do: nobody waits at a limit that has room. */
 void sim_check_waiters(struct sim *sim);
 void sim_check_cluster(struct sim *sim, const struct sim_read *read);
 void sim_check_taken_back(struct sim *sim, const struct sim_unmap *unmap);
 void sim_check_refusal(struct sim *sim, const struct sim_read *read);
+void sim_check_leaf_refusal(struct sim *sim, const struct sim_leaf *leaf);
 void sim_check_refused_record(struct sim *sim, const struct epc_record *record);
+
+/* enclave.c: which pages belong to which enclave */
+void sim_enclave_look(struct sim *sim, int instance, int slot,
+		      const struct epc_page_report *report);
+/* The page is plain now. */
+void sim_enclave_forget(struct sim *sim, int instance, int slot);
+void sim_enclave_released(struct sim *sim, int instance);
+bool sim_is_hidden(const struct epc_page_report *report);
+bool sim_vm_has_threads(const struct sim *sim, uint64_t vm);
+/* A reset or loss of some of its pages is going on. */
+bool sim_vm_is_in_operation(const struct sim *sim, uint64_t vm);
+/* Something happens in the VM beside its operations. */
+void sim_vm_disturbed(struct sim *sim, uint64_t vm);
+/* What an operation has left, when nothing disturbed it. */
+void sim_enclave_check_operation(struct sim *sim, const struct sim_operation *operation);
+
+/* leaf.c: the guests */
+void sim_leaf_random(struct sim *sim);
+void sim_leaf_replied(struct sim *sim, struct sim_leaf *leaf);
+bool sim_leaf_interrupt(struct sim *sim, struct sim_leaf *leaf);
+/* A leaf that is not answered works on this page; and it is one that makes, or has made, it. */
+bool sim_leaf_is_on(const struct sim *sim, int instance, int slot);
+bool sim_leaf_pays(const struct sim *sim, int instance, int slot, const struct epc_cgroup *payer);
+/* An unmapping for a leaf: somebody must have asked for it. */
+void sim_leaf_unmaps(struct sim *sim, const struct sim_unmap *unmap);
 
 /* effect.c: after every call of the core: takes the effects, checks */
 void sim_after(struct sim *sim, const char *doing);
@@ -347,6 +463,7 @@ bool sim_settle_unmaps(struct sim *sim);
 
 /* client.c */
 int sim_open(struct sim *sim, int cgroup);
+int sim_open_beside(struct sim *sim, int cgroup, int sibling); /* SIM_NOBODY: a VM of its own */
 void sim_fault(struct sim *sim, int instance, int slot);
 void sim_cluster(struct sim *sim, int instance, int slot, int count);
 bool sim_store(struct sim *sim, int instance, int slot);
@@ -371,6 +488,7 @@ int sim_cgroup_new(struct sim *sim, int parent);
 bool sim_cgroup_free(struct sim *sim, int cgroup);
 void sim_cgroup_set_max(struct sim *sim, int cgroup, uint64_t max_bytes);
 int sim_cgroup_random(struct sim *sim);
+void sim_own_limit(struct sim *sim, int instance, uint64_t max_bytes);
 void sim_tick(struct sim *sim, uint64_t ns);
 
 /* schedule.c */
@@ -378,7 +496,8 @@ void sim_schedule_draw(struct sim *sim);
 void sim_schedule_step(struct sim *sim);
 
 /*
- * chase.c has the scripts of faults and limits, chase_reset.c those of resets and writes. must()
+ * chase.c has the scripts of faults and limits, chase_reset.c those of resets and writes,
+ * chase_leaf.c those of enclaves and own limits. must()
  * fails when its condition does not hold; touch() faults pages one by one, with delivery.
  */
 void sim_must(const struct sim *sim, bool holds, const char *what);
@@ -393,6 +512,10 @@ void sim_chase_write_partial(struct sim *sim);
 void sim_chase_punch_for_waiter(struct sim *sim);
 void sim_chase_punch_inactive_for_waiter(struct sim *sim);
 void sim_chase_release_unmapping(struct sim *sim);
+void sim_chase_guests_reset(struct sim *sim);
+void sim_chase_guests_close(struct sim *sim);
+void sim_chase_own_limit(struct sim *sim);
+void sim_chase_leaf_touched(struct sim *sim);
 typedef void (*sim_chase_fn)(struct sim *sim);
 struct sim_chase {
 	const char *name;

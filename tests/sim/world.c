@@ -59,6 +59,9 @@ static void forget(struct sim *sim)
 	memset(sim->cgroups, 0, sizeof(sim->cgroups));
 	memset(sim->reads, 0, sizeof(sim->reads));
 	memset(sim->operations, 0, sizeof(sim->operations));
+	memset(sim->leaves, 0, sizeof(sim->leaves));
+	memset(sim->enclaves, 0, sizeof(sim->enclaves));
+	memset(sim->blobs, 0, sizeof(sim->blobs));
 	memset(sim->wires, 0, sizeof(sim->wires));
 	memset(sim->unmaps, 0, sizeof(sim->unmaps));
 	memset(&sim->counted, 0, sizeof(sim->counted));
@@ -105,8 +108,13 @@ static void begin(struct sim *sim)
 
 void sim_world_new(struct sim *sim, uint64_t nr_pages)
 {
+	sim_world_new_kind(sim, nr_pages, false);
+}
+
+void sim_world_new_kind(struct sim *sim, uint64_t nr_pages, bool is_metadata_only)
+{
 	forget(sim);
-	sim->is_metadata_only = false;
+	sim->is_metadata_only = is_metadata_only;
 	sim->nr_sections = 1;
 	sim->section_pages[0] = nr_pages;
 	sim->slots_in_use = SIM_NR_NEAR;
@@ -116,7 +124,7 @@ void sim_world_new(struct sim *sim, uint64_t nr_pages)
 void sim_world_random(struct sim *sim)
 {
 	forget(sim);
-	sim->is_metadata_only = sim_chance(sim, 24);
+	sim->is_metadata_only = sim_chance(sim, 5);
 	sim->nr_sections = 1 + (unsigned int)sim_below(sim, 3);
 	for (unsigned int i = 0; i < sim->nr_sections; i++)
 		sim->section_pages[i] = 16 + sim_below(sim, sim_chance(sim, 3) ? 185 : 40);
@@ -134,7 +142,8 @@ static void check_empty(struct sim *sim)
 	struct epc_report report;
 
 	epc_report(sim->epc, &report);
-	if (report.nr_free != sim->nr_pages || report.nr_instances || report.nr_speculative)
+	if (report.nr_free != sim->nr_pages || report.nr_instances || report.nr_speculative ||
+	    report.nr_secs || report.nr_zombies)
 		sim_fail(sim,
 			 "everything is closed and %llu of %llu pages are free, %llu instances",
 			 (unsigned long long)report.nr_free, (unsigned long long)sim->nr_pages,

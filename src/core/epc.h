@@ -353,8 +353,9 @@ void epc_punch(struct epc *epc, struct epc_request *request);
  * RESET of all instances of request->instance's VM, two rounds over them inside one request (V5);
  * first and count do not matter. Those of one VM are done one after the other.
  * LOSE: EPC loss, as on suspend or migration (V10): the same, but threads inside are thrown out,
- * so it leaves nothing; leaves of the VM wait until it is over. The VM's instances may be released
- * meanwhile, request->instance's too.
+ * so it leaves nothing; leaves of the VM wait until it is over. An enclave of a host process gives
+ * back all its pages, what was evicted too; every touch and operation is -EIO until it is closed.
+ * The VM's instances may be released meanwhile, request->instance's too.
  */
 void epc_reset_vm(struct epc *epc, struct epc_request *request);
 void epc_lose_vm(struct epc *epc, struct epc_request *request);

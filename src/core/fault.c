@@ -186,9 +186,12 @@ uncharge:
 /* All that is missing, one page after the other; what is there already stays when one fails. */
 static int fault_allocate(struct epc *epc, struct epc_request *request, struct epc_cgroup **refuser)
 {
+	const struct host *host = request->instance->host;
 	uint64_t index;
 	int error;
 
+	if (host && host->is_lost)
+		return -EFAULT; /* while it was parked */
 	while ((index = missing(epc, request)) != INDEX_NONE) {
 		error = allocate_one(epc, request, index, refuser);
 		if (error)
@@ -349,6 +352,10 @@ static void fault(struct epc *epc, struct epc_request *request)
 
 	request->instance->nr_faults++;
 	epc->nr_faults++;
+	if (request->instance->host && request->instance->host->is_lost) {
+		epc_reply(epc, request, -EIO);
+		return;
+	}
 	if (page && !(MUTANT(epc, READ_PARKED_DURING_UNMAP) && page->state == PAGE_UNMAPPING)) {
 		fault_touch(epc, page);
 		read_done(epc, request);
@@ -491,6 +498,8 @@ static void cluster(struct epc *epc, struct epc_request *request)
 
 	request->instance->nr_clusters++;
 	epc->nr_clusters++;
+	if (request->instance->host && request->instance->host->is_lost)
+		error = -EIO;
 	for (uint64_t i = 0; i < request->count; i++) {
 		struct epc_page *page = page_find(epc, request->instance, request->first + i);
 

@@ -26,14 +26,21 @@ struct host *host_new(struct epc *epc)
 	return host;
 }
 
-void host_free(struct epc *epc, struct host *host)
+bool host_free_va_pages(struct epc *epc, struct host *host, uint32_t count_max)
 {
-	while (!list_is_empty(&host->va_pages)) {
+	for (; count_max && !list_is_empty(&host->va_pages); count_max--) {
 		struct va_page *va = LIST_ENTRY(host->va_pages.next, struct va_page, node);
 
 		list_remove(&va->node);
 		epc_dealloc(epc, va, sizeof(*va));
+		host->nr_va_pages--;
 	}
+	return list_is_empty(&host->va_pages);
+}
+
+void host_free(struct epc *epc, struct host *host)
+{
+	(void)host_free_va_pages(epc, host, UINT32_MAX);
 	epc_dealloc(epc, host, sizeof(*host));
 }
 

@@ -390,6 +390,8 @@ int host_check(const struct epc_leaf *leaf);		  /* what can be said before it */
 bool host_unmaps(const struct epc_leaf *leaf);
 struct host *host_new(struct epc *epc);
 void host_free(struct epc *epc, struct host *host);
+/* No version is needed any more. Returns whether all are gone. */
+bool host_free_va_pages(struct epc *epc, struct host *host, uint32_t count_max);
 /* An evicted page is not needed any more. */
 void host_forget(struct epc *epc, struct epc_instance *instance, uint64_t index);
 

@@ -129,6 +129,10 @@ static enum piece page_step(struct epc *epc, struct epc_request *request, uint64
 	struct epc_instance *instance = request->instance;
 	struct epc_page *page = page_find(epc, instance, request->cursor);
 
+	if (!page) {
+		host_forget(epc, instance, request->cursor++);
+		return PIECE_GOES_ON;
+	}
 	if (request->is_second && !page_is_secs(epc, page)) {
 		request->cursor++;
 		return PIECE_GOES_ON;
@@ -168,7 +172,7 @@ static bool pass_is_first(struct epc *epc, struct epc_request *request)
 static void request_step(struct epc *epc, struct epc_instance *instance)
 {
 	struct epc_request *request = LIST_ENTRY(instance->requests.next, struct epc_request, node);
-	uint64_t last = request->first + (request->count - 1);
+	uint64_t last = instance->host ? INDEX_LAST : request->first + (request->count - 1);
 
 	if (MUTANT(epc, RESET_ENDS_EARLY) && last > request->first)
 		last--;
@@ -332,7 +336,9 @@ static void release_end(struct epc *epc, struct epc_instance *instance)
 	    (instance->nr_undelivered && !MUTANT(epc, RELEASE_BEFORE_DELIVERED)) ||
 	    instance->nr_pins)
 		return;
-	if (!instance->nr_zombies)
+	if (instance->host && !host_free_va_pages(epc, instance->host, EPC_STEP_PAGES))
+		operation_queue(epc, instance);
+	else if (!instance->nr_zombies)
 		release_done(epc, instance);
 	else if (!instance->has_told_zombies)
 		epc_record_add(epc, &record);

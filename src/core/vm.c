@@ -110,7 +110,10 @@ static void request_queue(struct epc *epc, struct epc_request *request, bool is_
 	request->leaf = NULL;
 	request->is_vm_wide = true;
 	request->is_loss = is_loss;
-	request->gives_back = false;
+	/* An enclave without its EPC is none: it keeps no page, and nothing can be done with it. */
+	request->gives_back = request->instance->host;
+	if (is_loss && request->instance->host)
+		request->instance->host->is_lost = true;
 	request->error = 0;
 	list_init(&request->node);
 	list_init(&request->vm_node);

@@ -32,6 +32,7 @@ enum life {
 	OPEN,
 	CREATED,
 	INITIALISED,
+	LOST,
 	CLOSING,
 };
 
@@ -52,6 +53,7 @@ struct enclave {
 struct read {
 	struct epc_request request;
 	bool is_used, is_answered;
+	bool was_sent_before; /* its enclave lost its EPC */
 	unsigned int enclave, page;
 	uint64_t buffer[512];
 };
@@ -66,6 +68,8 @@ struct world {
 	struct epc_unmap *unmaps[NR_UNMAPS];
 	struct epc_leaf leaf;
 	bool is_leaf_out;
+	struct epc_request loss;
+	bool is_loss_out;
 	uint8_t info[128] __attribute__((aligned(8)));
 	uint64_t data[512];
 	uint64_t next_value, now_ns;
@@ -182,6 +186,8 @@ static void reply(struct world *w, struct epc_request *request)
 {
 	if (w->is_leaf_out && request == &w->leaf.request)
 		w->is_leaf_out = false;
+	else if (w->is_loss_out && request == &w->loss)
+		w->is_loss_out = false;
 	else
 		((struct read *)request)->is_answered = true;
 }
@@ -339,7 +345,7 @@ static void touch(struct world *w, unsigned int number)
 	unsigned int page = (unsigned int)below(w, NR_PAGES), i;
 	struct read *read;
 
-	if ((enclave->life != CREATED && enclave->life != INITIALISED) ||
+	if (enclave->life == CLOSED || enclave->life == OPEN || enclave->life == CLOSING ||
 	    enclave->pages[page].is_cached || enclave->pages[page].is_reading)
 		return;
 	for (i = 0; i < NR_READS && w->reads[i].is_used; i++)
@@ -376,8 +382,9 @@ static void deliver_one(struct world *w)
 			     read->request.result == -EIO,
 		     "a fault ends in something else");
 	} else {
-		MUST(w, page->exists || enclave->life == INITIALISED,
+		MUST(w, page->exists || enclave->life == INITIALISED || read->was_sent_before,
 		     "a page that nobody added is there");
+		MUST(w, enclave->life != LOST || read->was_sent_before, "a lost page is there");
 		page->exists = true; /* by EAUG */
 		value = read->request.is_zero ? 0 : read->buffer[below(w, 512)];
 		if (w->is_metadata_only)
@@ -458,6 +465,29 @@ static void unmap_one(struct world *w)
 	take_effects(w);
 }
 
+/* All content of one enclave is gone, while its READs are in flight. */
+static void lose(struct world *w, struct enclave *enclave)
+{
+	if (enclave->life != CREATED && enclave->life != INITIALISED)
+		return;
+	memset(&w->loss, 0, sizeof(w->loss));
+	w->loss.instance = enclave->instance;
+	w->is_loss_out = true;
+	enclave->life = LOST;
+	for (int i = 0; i < NR_READS; i++)
+		w->reads[i].was_sent_before |= w->reads[i].is_used &&
+					       &w->enclaves[w->reads[i].enclave] == enclave;
+	epc_lose_vm(w->epc, &w->loss);
+	take_effects(w);
+	for (unsigned int turns = 0; w->is_loss_out; turns++) {
+		MUST(w, turns < 100000, "a loss never ends");
+		epc_step(w->epc);
+		take_effects(w);
+		deliver_one(w);
+		unmap_one(w);
+	}
+}
+
 static void close_one(struct world *w, struct enclave *enclave)
 {
 	if (enclave->life == CLOSED || enclave->life == CLOSING)
@@ -506,7 +536,9 @@ static void one_step(struct world *w)
 		unmap_one(w);
 	else if (draw < 863)
 		close_one(w, enclave);
-	else if (draw < 866)
+	else if (draw < 864)
+		lose(w, enclave);
+	else if (draw < 867)
 		w->fail_in = 1 + (unsigned int)below(w, 6);
 	else if (draw < 868)
 		w->swap_fail_in = 1 + (unsigned int)below(w, 6);

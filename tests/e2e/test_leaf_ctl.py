@@ -14,7 +14,8 @@ import threading
 import pytest
 
 from harness.cgroup import Cgroup
-from harness.leaf import EPA, IOC_RESET_VM, LIBC, PAGE, Enclave, Section, script
+from harness.leaf import (EPA, EREMOVE, IOC_LEAF, IOC_RESET_VM, LIBC, PAGE, Enclave, Section,
+                          ioctl_at, leaf_request, script)
 from harness.wait import eventually
 
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
@@ -399,6 +400,62 @@ def test_killed_while_its_leaf_waits(daemon, client, world):
     filled(client, daemon)  # nobody else waits for it
     daemon.hold_unmaps(False)
     assert user.wait() == -signal.SIGKILL
+
+
+def hold_with_one_page_wanted(daemon, client):
+    """Fills the EPC so that the next page has to be taken back; which waits. Returns who has it."""
+    hoarder = client(daemon)
+    hoarder.map(0, 4096, hugepage=True)
+    hoarder.do("touch 0 0 0")
+    free = daemon.status()["epc"]["free_bytes"] // PAGE
+    user = client(daemon)
+    user.map(0, 1024)
+    if free:
+        user.do(f"write 0 0 {free - 1} 1")
+    daemon.hold_unmaps(True)
+    return user
+
+
+def test_killed_while_its_leaf_is_parked(daemon, client, world):
+    """Goal: at once, although nothing comes free. Method: the taking back is held; SIGKILL."""
+    hold_with_one_page_wanted(daemon, client)
+    lines = "mine = Section(sys.argv[1])\nmine.leaf(EPA, rbx=3, rcx=mine.place(0))\nprint('made')"
+    users = [world.run(script(lines, daemon.vepc)) for _ in range(3)]
+    daemon.wait_parked(3)
+    users[0].signal(signal.SIGCHLD)  # which is ignored: no reason to end
+    assert users[0].kill() == -signal.SIGKILL
+    daemon.wait_parked(2)
+    daemon.hold_unmaps(False)
+    for user in users[1:]:
+        assert user.wait() == 0, user.describe()
+        assert user.stdout.text().strip() == "made"
+
+
+def test_leaves_wait_for_a_loss(daemon, section):
+    """Goal: no leaf sees half a loss. Method: a leaf while the loss is held; it comes after it."""
+    mine = section()
+    Enclave((mine, 0), mine, 1).build()
+    mine.map(8)[7 * PAGE] = 1
+    daemon.hold_unmaps(True)
+    results = []
+    request = leaf_request(EREMOVE, rcx=mine.place(2))
+
+    def remove():
+        # Not fcntl.ioctl(), which would hold all of this Python up while it waits.
+        ioctl_at(mine.file, IOC_LEAF, ctypes.addressof(request))
+        results.append(request.result)
+    threads = [threading.Thread(target=write, args=(file_of(daemon, mine.id, "lose"),)),
+               threading.Thread(target=remove)]
+    threads[0].start()
+    eventually(lambda: daemon.status()["unmaps"] == 1)
+    threads[1].start()
+    set_limit(mine, UNLIMITED)
+    assert results == []
+    daemon.hold_unmaps(False)
+    for thread in threads:
+        thread.join(30)
+    assert results == [0], "EREMOVE of a page that is plain memory by then"
+    assert mine.info().nr_secs == 0
 
 
 # The reset of a range.

@@ -21,12 +21,12 @@
 #include "base/size.h"
 #include "front/describe.h"
 #include "front/device.h"
+#include "front/instance.h"
 #include "front/journal.h"
 #include "front/mirror.h"
 #include "front/mount.h"
 #include "front/notify.h"
 #include "front/session.h"
-#include "front/vepc.h"
 
 #define EXIT_MOUNT_LOST 1
 #define EXIT_SETUP 2
@@ -68,17 +68,17 @@ static void record(void *context, const struct epc_record *record)
 	struct daemon *daemon = context;
 
 	if (record->kind == EPC_RECORD_STARTED)
-		vepc_started(daemon, record);
+		instance_note_started(daemon, record);
 	else if (record->kind == EPC_RECORD_REFUSED)
-		vepc_refused(record);
+		instance_note_refused(record);
 	journal_add(daemon->journal, record);
 }
 
 static const struct engine_ops engine_ops = {
-	.unmap = vepc_unmap,
-	.reply = vepc_reply,
-	.replied = vepc_replied,
-	.gone = vepc_gone,
+	.unmap = instance_unmap,
+	.reply = instance_reply,
+	.replied = instance_replied,
+	.gone = instance_gone,
 	.record = record,
 };
 
@@ -172,7 +172,7 @@ static int parts_make(struct life *life)
 	if (!error)
 		error = device_new(daemon, &daemon->device);
 	if (!error)
-		error = vepc_table_new(daemon, life->watch_fd, &daemon->vepcs);
+		error = instance_table_new(daemon, life->watch_fd, &daemon->instances);
 	if (!error)
 		error = tree_init(daemon);
 	if (error)
@@ -234,14 +234,14 @@ static void parts_end(struct life *life)
 	describer_free(daemon->describer);
 	if (daemon->journal)
 		journal_stop(daemon->journal);
-	if (daemon->vepcs)
-		vepc_table_stop(daemon->vepcs);
+	if (daemon->instances)
+		instance_table_stop(daemon->instances);
 	if (daemon->nodes)
 		node_table_free(daemon->nodes, daemon);
 	if (daemon->mirror)
 		mirror_free(daemon->mirror);
 	engine_free(daemon->engine);
-	vepc_table_free(daemon->vepcs);
+	instance_table_free(daemon->instances);
 	device_free(daemon->device);
 	if (daemon->journal)
 		journal_free(daemon->journal);
@@ -283,7 +283,7 @@ static int watch(struct life *life)
 {
 	uint64_t began_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID), pause_ms;
 
-	if (!vepc_watch(&life->daemon))
+	if (!instance_watch(&life->daemon))
 		return -1;
 	pause_ms = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns) * WATCH_PAUSES / 1000000;
 	if (pause_ms > WATCH_MS_MAX)

@@ -15,7 +15,7 @@
 struct mirror;
 struct journal;
 struct device;
-struct vepc_table;
+struct instance_table;
 struct describer;
 
 struct daemon_options {
@@ -32,9 +32,9 @@ struct daemon_options {
 struct daemon {
 	struct daemon_options options;
 	struct engine *engine;
-	struct device *device;	     /* the directory dev/ */
-	struct vepc_table *vepcs;    /* the instances of sgx_vepc */
-	struct describer *describer; /* reads their command lines */
+	struct device *device;		  /* the directory dev/ */
+	struct instance_table *instances; /* open device nodes */
+	struct describer *describer;	  /* reads their command lines */
 	struct node_table *nodes;
 	struct mirror *mirror;	 /* cgroups by id and by path */
 	struct journal *journal; /* records: log lines, events, history */
@@ -66,22 +66,5 @@ int tree_init(struct daemon *daemon);
 
 /* device.c: the directory dev/ (a node with key "dev"), one more look-up on it. */
 struct node *device_dir_get(struct daemon *daemon);
-
-/*
- * vepc.c: instances for reports, under the engine's lock: those that have or had a page, by
- * ascending id. next: after_id 0 for the first; NULL at the end.
- */
-struct vepc {
-	struct epc_instance *instance;
-	uint64_t id;	     /* the core's */
-	int pid;	     /* the opener's process id, for showing only: never signalled */
-	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
-	unsigned int uid;
-	char command[64];  /* comm, escaped */
-	char *cmdline;	   /* escaped, may be NULL */
-	char *cgroup_path; /* escaped, as opened */
-	uint64_t opened_ns;
-};
-struct vepc *device_vepc_next(struct daemon *daemon, uint64_t after_id);
 
 #endif

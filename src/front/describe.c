@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "front/instance.h"
 #include "front/requester.h"
-#include "front/vepc.h"
 
 struct question {
 	uint64_t instance_id;
@@ -125,7 +125,7 @@ static void *describer_main(void *argument)
 
 		pthread_mutex_lock(&describer->use_lock);
 		if (text && describer->daemon)
-			text = vepc_describe(describer->daemon, question.instance_id, text);
+			text = instance_describe(describer->daemon, question.instance_id, text);
 		pthread_mutex_unlock(&describer->use_lock);
 		free(text);
 	}
@@ -169,18 +169,18 @@ void describer_free(struct describer *describer)
 	describer_put(describer);
 }
 
-void describer_ask(struct describer *describer, const struct vepc *vepc)
+void describer_ask(struct describer *describer, const struct instance *instance)
 {
-	if (!describer || vepc->pid <= 0 || !vepc->start_time)
+	if (!describer || instance->pid <= 0 || !instance->start_time)
 		return;
 	pthread_mutex_lock(&describer->lock);
 	if (describer->nr < DESCRIBE_NR_QUEUED) {
 		unsigned int next = (describer->first + describer->nr++) % DESCRIBE_NR_QUEUED;
 
 		describer->questions[next] = (struct question){
-			.instance_id = vepc->id,
-			.start_time = vepc->start_time,
-			.pid = vepc->pid,
+			.instance_id = instance->id,
+			.start_time = instance->start_time,
+			.pid = instance->pid,
 		};
 		pthread_cond_signal(&describer->came);
 	}

@@ -15,6 +15,7 @@
 #define DESCRIBE_BYTES_MAX 4096u
 
 struct describer;
+struct instance;
 
 /* Starts the thread. Errors: -ENOMEM, -EAGAIN. */
 int describer_new(struct daemon *daemon, struct describer **describer);
@@ -22,9 +23,9 @@ int describer_new(struct daemon *daemon, struct describer **describer);
 void describer_free(struct describer *describer);
 
 /*
- * Asks for the command line of an instance's opener, which vepc_describe() gets if the instance is
- * still there. Never blocks; under the engine's lock or not.
+ * Asks for the command line of an instance's opener, which instance_describe() gets if it is still
+ * there. Never blocks; under the engine's lock or not.
  */
-void describer_ask(struct describer *describer, const struct vepc *vepc);
+void describer_ask(struct describer *describer, const struct instance *instance);
 
 #endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "front/vepc.h"
+#include "front/instance.h"
 
 #define DIR_KEY "dev"
 #define INO_UNKNOWN 0xffffffffu	   /* what libfuse uses for it in directory entries */
@@ -46,8 +46,8 @@ struct device {
 struct device_node {
 	struct node node;
 	enum device_kind kind;
-	bool is_open;		     /* under the device's lock */
-	_Atomic(struct vepc *) vepc; /* while a sgx_vepc is open */
+	bool is_open;			     /* under the device's lock */
+	_Atomic(struct instance *) instance; /* while it is open */
 };
 
 static const struct node_ops dir_ops;
@@ -244,10 +244,10 @@ static void node_unclaim(struct device *device, struct device_node *device_node)
 
 static void node_close(struct daemon *daemon, struct device_node *device_node)
 {
-	struct vepc *vepc = atomic_exchange(&device_node->vepc, NULL);
+	struct instance *instance = atomic_exchange(&device_node->instance, NULL);
 
-	if (vepc)
-		vepc_release(daemon, vepc);
+	if (instance)
+		instance_release(daemon, instance);
 	node_unclaim(daemon->device, device_node);
 }
 
@@ -267,7 +267,7 @@ static void node_open(struct daemon *daemon, fuse_req_t req, struct node *node,
 		      struct fuse_file_info *file)
 {
 	struct device_node *device_node = device_node_of(node);
-	struct vepc *vepc;
+	struct instance *instance;
 	int error;
 
 	if (!node_claim(daemon->device, device_node)) {
@@ -275,13 +275,13 @@ static void node_open(struct daemon *daemon, fuse_req_t req, struct node *node,
 		fuse_reply_err(req, EBUSY);
 		return;
 	}
-	error = vepc_open(daemon, req, node->ino, &vepc);
+	error = instance_open(daemon, req, node->ino, &instance);
 	if (error) {
 		node_unclaim(daemon->device, device_node);
 		fuse_reply_err(req, -error);
 		return;
 	}
-	atomic_store(&device_node->vepc, vepc);
+	atomic_store(&device_node->instance, instance);
 	/* The kernel does not close what it does not know as open: the opener was interrupted. */
 	if (fuse_reply_open(req, file) == -ENOENT)
 		node_close(daemon, device_node);
@@ -296,51 +296,51 @@ static void node_release(struct daemon *daemon, fuse_req_t req, struct node *nod
 }
 
 /* The instance behind an open node. NULL, and the request is answered: there is none. */
-static struct vepc *node_vepc(fuse_req_t req, struct node *node)
+static struct instance *node_instance(fuse_req_t req, struct node *node)
 {
-	struct vepc *vepc = atomic_load(&device_node_of(node)->vepc);
+	struct instance *instance = atomic_load(&device_node_of(node)->instance);
 
-	if (!vepc)
+	if (!instance)
 		fuse_reply_err(req, EBADF);
-	return vepc;
+	return instance;
 }
 
 static void node_read(struct daemon *daemon, fuse_req_t req, struct node *node, size_t size,
 		      off_t offset, struct fuse_file_info *file)
 {
-	struct vepc *vepc = node_vepc(req, node);
+	struct instance *instance = node_instance(req, node);
 
 	(void)file;
-	if (vepc)
-		vepc_read(daemon, req, vepc, size, offset);
+	if (instance)
+		instance_read(daemon, req, instance, size, offset);
 }
 
 static void node_write(struct daemon *daemon, fuse_req_t req, struct node *node, const char *bytes,
 		       size_t size, off_t offset, struct fuse_file_info *file)
 {
-	struct vepc *vepc = node_vepc(req, node);
+	struct instance *instance = node_instance(req, node);
 
-	if (vepc)
-		vepc_write(daemon, req, vepc, bytes, size, offset, file->writepage);
+	if (instance)
+		instance_write(daemon, req, instance, bytes, size, offset, file->writepage);
 }
 
 static void node_ioctl(struct daemon *daemon, fuse_req_t req, struct node *node, unsigned int cmd,
 		       const void *arg, const void *in, size_t in_size, size_t out_size)
 {
-	struct vepc *vepc = node_vepc(req, node);
+	struct instance *instance = node_instance(req, node);
 
-	if (vepc)
-		vepc_ioctl(daemon, req, vepc, cmd, arg, in, in_size, out_size);
+	if (instance)
+		vepc_ioctl(daemon, req, instance, cmd, arg, in, in_size, out_size);
 }
 
 static void node_fallocate(struct daemon *daemon, fuse_req_t req, struct node *node, int mode,
 			   off_t offset, off_t length, struct fuse_file_info *file)
 {
-	struct vepc *vepc = node_vepc(req, node);
+	struct instance *instance = node_instance(req, node);
 
 	(void)file;
-	if (vepc)
-		vepc_fallocate(daemon, req, vepc, mode, offset, length);
+	if (instance)
+		instance_fallocate(daemon, req, instance, mode, offset, length);
 }
 
 static void provision_open(struct daemon *daemon, fuse_req_t req, struct node *node,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The directory dev/ and its nodes: names, owners and modes, a fresh inode for each look-up. What
- * an open vEPC does is in vepc.c. device_dir_get() and device_vepc_next() are in daemon.h.
+ * an open one does is in instance.h. device_dir_get() is in daemon.h.
  */
 #ifndef EPCD_FRONT_DEVICE_H
 #define EPCD_FRONT_DEVICE_H

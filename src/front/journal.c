@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "front/daemon.h"
+#include "front/instance.h"
 
 #define LOG_WAIT_MS 100 /* then it is asked whether it is time to stop */
 
@@ -126,22 +126,22 @@ static char *cgroup_text(const struct mirror_cgroup *cgroup)
 	return text;
 }
 
-static void vepc_copy(struct journal_entry *entry, const struct vepc *vepc)
+static void instance_copy(struct journal_entry *entry, const struct instance *instance)
 {
-	entry->pid = vepc->pid;
-	snprintf(entry->command, sizeof(entry->command), "%s", vepc->command);
+	entry->pid = instance->pid;
+	snprintf(entry->command, sizeof(entry->command), "%s", instance->command);
 }
 
 void journal_add(struct journal *journal, const struct epc_record *record)
 {
-	const struct vepc *vepc = record->instance_cookie;
+	const struct instance *instance = record->instance_cookie;
 	struct journal_entry entry = { .kind = JOURNAL_RECORD, .record = *record };
 
-	vepc_copy(&entry, vepc);
+	instance_copy(&entry, instance);
 	if (record->payer_cookie)
 		entry.cgroup = cgroup_text(record->payer_cookie);
-	else if (vepc->cgroup_path)
-		entry.cgroup = strdup(vepc->cgroup_path);
+	else if (instance->cgroup_path)
+		entry.cgroup = strdup(instance->cgroup_path);
 	if (record->refuser_cookie)
 		entry.refuser = cgroup_text(record->refuser_cookie);
 	queue_add(journal, &entry);
@@ -158,7 +158,7 @@ void journal_add_limit(struct journal *journal, const char *cgroup_path, uint64_
 	queue_add(journal, &entry);
 }
 
-void journal_add_own_limit(struct journal *journal, const struct vepc *vepc,
+void journal_add_own_limit(struct journal *journal, const struct instance *instance,
 			   const struct epc_instance_report *report, uint64_t max_bytes)
 {
 	struct journal_entry entry = {
@@ -171,8 +171,8 @@ void journal_add_own_limit(struct journal *journal, const struct vepc *vepc,
 		},
 	};
 
-	vepc_copy(&entry, vepc);
-	entry.cgroup = vepc->cgroup_path ? strdup(vepc->cgroup_path) : NULL;
+	instance_copy(&entry, instance);
+	entry.cgroup = instance->cgroup_path ? strdup(instance->cgroup_path) : NULL;
 	queue_add(journal, &entry);
 }
 

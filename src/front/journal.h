@@ -35,7 +35,7 @@ void journal_free(struct journal *journal);
 
 /*
  * Under the engine's lock, never blocks: copies what it needs of the record, of the VM (the
- * record's instance_cookie is a struct vepc) and of the cgroups (struct mirror_cgroup).
+ * record's instance_cookie is a struct instance) and of the cgroups (struct mirror_cgroup).
  */
 void journal_add(struct journal *journal, const struct epc_record *record);
 
@@ -47,8 +47,8 @@ void journal_add_limit(struct journal *journal, const char *cgroup_path, uint64_
  * The same for the own limit of an instance; report is of before. Under the engine's lock, as
  * journal_add().
  */
-struct vepc;
-void journal_add_own_limit(struct journal *journal, const struct vepc *vepc,
+struct instance;
+void journal_add_own_limit(struct journal *journal, const struct instance *instance,
 			   const struct epc_instance_report *report, uint64_t max_bytes);
 
 /*

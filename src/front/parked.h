@@ -7,7 +7,7 @@
  *
  * libfuse may run the interrupt callback at any time, also while or after the request is answered
  * by another thread: it knows the request by a key, which is never used again.
- * What to do with an interrupted request does not belong here (vepc.c).
+ * What to do with an interrupted request does not belong here (instance.c).
  */
 #ifndef EPCD_FRONT_PARKED_H
 #define EPCD_FRONT_PARKED_H

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "front/daemon.h"
+#include "front/instance.h"
 #include "front/journal.h"
 
 /* json_object_set_new() and others take NULL for "no memory came before" and fail: one check. */
@@ -202,16 +202,16 @@ int report_status(struct daemon *daemon, char **text, size_t *size)
 
 /* ---- instances ---- */
 
-struct instance {
-	struct vepc vepc; /* its strings are copies */
+struct shown {
+	struct instance instance; /* its strings are copies */
 	struct epc_instance_report report;
 };
 
-static struct vepc *instance_find(struct daemon *daemon, uint64_t id)
+static struct instance *instance_find(struct daemon *daemon, uint64_t id)
 {
-	struct vepc *vepc = id ? device_vepc_next(daemon, id - 1) : NULL;
+	struct instance *instance = id ? instance_next(daemon, id - 1) : NULL;
 
-	return vepc && vepc->id == id ? vepc : NULL;
+	return instance && instance->id == id ? instance : NULL;
 }
 
 bool report_has_instance(struct daemon *daemon, uint64_t id)
@@ -226,30 +226,31 @@ bool report_has_instance(struct daemon *daemon, uint64_t id)
 
 uint64_t report_next_instance(struct daemon *daemon, uint64_t after_id)
 {
-	struct vepc *vepc;
+	struct instance *instance;
 	uint64_t id;
 
 	engine_lock(daemon->engine);
-	vepc = device_vepc_next(daemon, after_id);
-	id = vepc ? vepc->id : 0;
+	instance = instance_next(daemon, after_id);
+	id = instance ? instance->id : 0;
 	engine_unlock(daemon->engine);
 	return id;
 }
 
-static bool instance_copy(struct daemon *daemon, uint64_t id, struct instance *copy)
+static bool instance_copy(struct daemon *daemon, uint64_t id, struct shown *copy)
 {
-	struct vepc *vepc;
+	struct instance *instance;
 
 	engine_lock(daemon->engine);
-	vepc = instance_find(daemon, id);
-	if (vepc) {
-		copy->vepc = *vepc;
-		copy->vepc.cmdline = vepc->cmdline ? strdup(vepc->cmdline) : NULL;
-		copy->vepc.cgroup_path = vepc->cgroup_path ? strdup(vepc->cgroup_path) : NULL;
-		epc_instance_report(vepc->instance, &copy->report);
+	instance = instance_find(daemon, id);
+	if (instance) {
+		copy->instance = *instance;
+		copy->instance.cmdline = instance->cmdline ? strdup(instance->cmdline) : NULL;
+		copy->instance.cgroup_path = instance->cgroup_path ? strdup(instance->cgroup_path) :
+								     NULL;
+		epc_instance_report(instance->core, &copy->report);
 	}
 	engine_unlock(daemon->engine);
-	return vepc != NULL;
+	return instance != NULL;
 }
 
 static struct object instance_counters(const struct epc_instance_report *report)
@@ -289,7 +290,7 @@ static json_t *last_refusal(struct daemon *daemon, uint64_t id)
 int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *size)
 {
 	struct object object = { 0 }, counters;
-	struct instance copy;
+	struct shown copy;
 
 	if (!instance_copy(daemon, id, &copy))
 		return -ENOENT;
@@ -297,13 +298,13 @@ int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *siz
 	counters = instance_counters(&copy.report);
 	set_number(&object, "id", id);
 	set_text(&object, "device", "sgx_vepc");
-	set(&object, "pid", json_integer(copy.vepc.pid));
-	set_number(&object, "start_time", copy.vepc.start_time);
-	set_number(&object, "uid", copy.vepc.uid);
-	set_text(&object, "command", copy.vepc.command);
-	set_text(&object, "cmdline", copy.vepc.cmdline);
-	set_text(&object, "cgroup", copy.vepc.cgroup_path);
-	set_number(&object, "opened_ms_ago", ms_since(copy.vepc.opened_ns));
+	set(&object, "pid", json_integer(copy.instance.pid));
+	set_number(&object, "start_time", copy.instance.start_time);
+	set_number(&object, "uid", copy.instance.uid);
+	set_text(&object, "command", copy.instance.command);
+	set_text(&object, "cmdline", copy.instance.cmdline);
+	set_text(&object, "cgroup", copy.instance.cgroup_path);
+	set_number(&object, "opened_ms_ago", ms_since(copy.instance.opened_ns));
 	set_pages(&object, "touched_bytes", copy.report.end_index);
 	set_pages(&object, "owned_bytes", copy.report.nr_pages);
 	set_pages(&object, "resident_bytes", copy.report.nr_pages_with_bytes);
@@ -312,7 +313,7 @@ int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *siz
 	set_vm(&object, &copy.report);
 	set_object(&object, "counters", &counters);
 	set(&object, "last_refusal", last_refusal(daemon, id));
-	free(copy.vepc.cmdline);
-	free(copy.vepc.cgroup_path);
+	free(copy.instance.cmdline);
+	free(copy.instance.cgroup_path);
 	return finish(&object, text, size);
 }

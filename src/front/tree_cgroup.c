@@ -14,10 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "front/instance.h"
 #include "front/journal.h"
 #include "front/mirror.h"
 #include "front/place.h"
-#include "front/vepc.h"
 
 #define OFFSET_FILES 2 /* after . and .. */
 #define OFFSET_LOSE (OFFSET_FILES + MISC_NR_FILES)
@@ -192,13 +192,13 @@ static int lose(struct daemon *daemon, const struct tree_node *node, fuse_req_t 
 	int error;
 
 	if (is_root(node->path)) {
-		vepc_lose_below(daemon, req, size, NULL);
+		instance_lose_below(daemon, req, size, NULL);
 		return 0;
 	}
 	error = cgroup_get(daemon, node, &cgroup);
 	if (error)
 		return error;
-	vepc_lose_below(daemon, req, size, cgroup);
+	instance_lose_below(daemon, req, size, cgroup);
 	mirror_put(daemon->mirror, cgroup);
 	return 0;
 }

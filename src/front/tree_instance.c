@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "front/instance.h"
 #include "front/report.h"
-#include "front/vepc.h"
 
 #define NR_DOTS 2
 #define ID_DIGITS_MAX 19u /* an offset of the directory has room for so many */
@@ -35,7 +35,7 @@ static int limit_make(struct daemon *daemon, const struct tree_node *node, char 
 		      size_t *size)
 {
 	uint64_t max_bytes;
-	int error = vepc_max(daemon, node->id, &max_bytes);
+	int error = instance_max(daemon, node->id, &max_bytes);
 
 	if (error)
 		return error;
@@ -52,12 +52,12 @@ static int limit_write(struct daemon *daemon, const struct tree_node *node, cons
 	uint64_t max_bytes;
 	int error = misc_parse_own_max(bytes, size, &max_bytes);
 
-	return error ? error : vepc_set_max(daemon, node->id, max_bytes);
+	return error ? error : instance_set_max(daemon, node->id, max_bytes);
 }
 
 static int lose(struct daemon *daemon, const struct tree_node *node, fuse_req_t req, size_t size)
 {
-	return vepc_lose_of_instance(daemon, req, size, node->id);
+	return instance_lose(daemon, req, size, node->id);
 }
 
 static const struct tree_kind info_kind = {

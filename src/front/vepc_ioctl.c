@@ -4,7 +4,7 @@
  * kernel copies arguments in and out by the size in the number, so what is checked here is a copy
  * that nobody changes any more.
  */
-#include "front/vepc_internal.h"
+#include "front/instance_internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,7 +32,7 @@ _Static_assert(offsetof(struct epc_vepc_leaf, info) % 8 == 0 &&
 struct call {
 	struct daemon *daemon;
 	fuse_req_t req;
-	struct vepc_instance *instance;
+	struct instance *instance;
 	const void *in; /* as large as the number says */
 };
 
@@ -50,8 +50,8 @@ static bool are_zero(const __u64 *words, size_t count)
 /* Both resets. The core may answer any time after the call: the request is the core's then. */
 static void reset_begin(const struct call *call, bool is_of_vm)
 {
-	struct vepc_request *request =
-		vepc_request_new(call->req, call->instance, VEPC_REQUEST_IOCTL, 0);
+	struct instance_request *request =
+		instance_request_new(call->req, call->instance, INSTANCE_REQUEST_IOCTL, 0);
 	struct epc *epc;
 
 	if (!request) {
@@ -60,7 +60,7 @@ static void reset_begin(const struct call *call, bool is_of_vm)
 	}
 	request->core.count = EPC_NR_INDICES;
 	epc = engine_lock_for_long(call->daemon->engine);
-	vepc_request_link(call->daemon->vepcs, request);
+	instance_request_link(call->daemon->instances, request);
 	if (is_of_vm)
 		epc_reset_vm(epc, &request->core);
 	else
@@ -80,7 +80,7 @@ static void reset_vm(const struct call *call)
 
 static void info(const struct call *call)
 {
-	struct epc_instance *instance = call->instance->vepc.instance;
+	struct epc_instance *instance = call->instance->core;
 	struct epc *epc = engine_lock(call->daemon->engine);
 	struct epc_instance_report report;
 	struct epc_vepc_info out;
@@ -99,15 +99,15 @@ static void info(const struct call *call)
 	fuse_reply_ioctl(call->req, 0, &out, sizeof(out));
 }
 
-void vepc_set_max_locked(struct daemon *daemon, struct epc *epc, const struct vepc *vepc,
-			 uint64_t max_bytes)
+void instance_set_max_locked(struct daemon *daemon, struct epc *epc,
+			     const struct instance *instance, uint64_t max_bytes)
 {
 	struct epc_instance_report report;
 
-	epc_instance_report(vepc->instance, &report);
-	epc_instance_set_max(epc, vepc->instance, max_bytes);
+	epc_instance_report(instance->core, &report);
+	epc_instance_set_max(epc, instance->core, max_bytes);
 	if (report.max_bytes != max_bytes)
-		journal_add_own_limit(daemon->journal, vepc, &report, max_bytes);
+		journal_add_own_limit(daemon->journal, instance, &report, max_bytes);
 }
 
 static void set_limit(const struct call *call)
@@ -120,10 +120,10 @@ static void set_limit(const struct call *call)
 		return;
 	}
 	/* So that its record comes after the one that says that the instance is there. */
-	epc_start(engine_lock(call->daemon->engine), call->instance->vepc.instance);
+	epc_start(engine_lock(call->daemon->engine), call->instance->core);
 	engine_unlock(call->daemon->engine);
-	vepc_set_max_locked(call->daemon, engine_lock(call->daemon->engine), &call->instance->vepc,
-			    in.limit_bytes);
+	instance_set_max_locked(call->daemon, engine_lock(call->daemon->engine), call->instance,
+				in.limit_bytes);
 	engine_unlock(call->daemon->engine);
 	fuse_reply_ioctl(call->req, 0, NULL, 0);
 }
@@ -151,21 +151,21 @@ static bool leaf_is_valid(const struct epc_vepc_leaf *in)
 }
 
 /* Under the engine's lock. False: there is no such instance. */
-static bool place_find(const struct vepc_table *table, const struct epc_place *from,
+static bool place_find(const struct instance_table *table, const struct epc_place *from,
 		       struct epc_leaf_place *place)
 {
-	const struct vepc_instance *instance = vepc_find(table, from->id);
+	const struct instance *instance = instance_find(table, from->id);
 
 	*place = (struct epc_leaf_place){ .offset = from->offset };
 	if (!from->id)
 		return true;
 	if (!instance || instance->is_released)
 		return false;
-	place->instance = instance->vepc.instance;
+	place->instance = instance->core;
 	return true;
 }
 
-static bool places_find(const struct vepc_table *table, const struct epc_vepc_leaf *in,
+static bool places_find(const struct instance_table *table, const struct epc_vepc_leaf *in,
 			struct epc_leaf *leaf)
 {
 	return place_find(table, &in->rcx, &leaf->rcx) && place_find(table, &in->rdx, &leaf->rdx) &&
@@ -186,15 +186,15 @@ static void leaf_fill(struct epc_leaf *leaf, struct epc_vepc_leaf *in)
 	leaf->data = in->data;
 }
 
-static struct epc_vepc_leaf *argument_of(struct vepc_request *request)
+static struct epc_vepc_leaf *argument_of(struct instance_request *request)
 {
 	return (struct epc_vepc_leaf *)(void *)request->buffer;
 }
 
 /* The core has it, or -EINVAL and the request is the caller's again. */
-static int leaf_submit(struct daemon *daemon, struct vepc_request *request)
+static int leaf_submit(struct daemon *daemon, struct instance_request *request)
 {
-	struct vepc_table *table = daemon->vepcs;
+	struct instance_table *table = daemon->instances;
 	struct epc_vepc_leaf *in = argument_of(request);
 	struct epc *epc = engine_lock(daemon->engine);
 	int error = 0;
@@ -202,10 +202,10 @@ static int leaf_submit(struct daemon *daemon, struct vepc_request *request)
 	if (places_find(table, in, &request->leaf)) {
 		request->core.payer = request->payer ? request->payer->cgroup :
 						       request->instance->opener->cgroup;
-		vepc_request_link(table, request);
+		instance_request_link(table, request);
 		epc_leaf(epc, &request->leaf);
 		/* It may be parked later, too: after an unmapping, or when a loss is over. */
-		vepc_request_park(table, request);
+		instance_request_park(table, request);
 	} else {
 		error = -EINVAL;
 	}
@@ -216,8 +216,8 @@ static int leaf_submit(struct daemon *daemon, struct vepc_request *request)
 static void leaf(const struct call *call)
 {
 	struct epc_vepc_leaf *in;
-	struct vepc_request *request =
-		vepc_request_new(call->req, call->instance, VEPC_REQUEST_LEAF, sizeof(*in));
+	struct instance_request *request =
+		instance_request_new(call->req, call->instance, INSTANCE_REQUEST_LEAF, sizeof(*in));
 	int error = ENOMEM;
 
 	if (!request)
@@ -235,12 +235,12 @@ static void leaf(const struct call *call)
 	if (request->payer)
 		mirror_put(call->daemon->mirror, request->payer);
 free_request:
-	vepc_request_drop(request);
+	instance_request_drop(request);
 answer:
 	fuse_reply_err(call->req, error);
 }
 
-void vepc_leaf_answer(struct vepc_request *request)
+void vepc_leaf_answer(struct instance_request *request)
 {
 	struct epc_vepc_leaf *out = argument_of(request);
 
@@ -275,13 +275,13 @@ static bool is_argument_valid(unsigned int cmd, const void *arg, size_t in_size,
 	       out_size == (_IOC_DIR(cmd) & _IOC_READ ? size : 0);
 }
 
-void vepc_ioctl(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, unsigned int cmd,
+void vepc_ioctl(struct daemon *daemon, fuse_req_t req, struct instance *instance, unsigned int cmd,
 		const void *arg, const void *in, size_t in_size, size_t out_size)
 {
 	const struct call call = {
 		.daemon = daemon,
 		.req = req,
-		.instance = (struct vepc_instance *)vepc,
+		.instance = instance,
 		.in = in,
 	};
 	size_t i = 0;

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "front/daemon.h"
+#include "front/instance.h"
 #include "front/journal_internal.h"
 
 #define NR_ROUNDS 2000u
@@ -102,7 +102,7 @@ static void interrupt(fuse_req_t req)
 
 struct world {
 	struct daemon daemon;
-	struct vepc vepc;
+	struct instance instance;
 	struct mirror_cgroup own, above, root;
 	bool is_flooded; /* atomic */
 };
@@ -118,9 +118,9 @@ static int world_make(void **state)
 
 	assert_non_null(world);
 	log_set_level(LOG_LEVEL_ERROR);
-	world->vepc.pid = 4242;
-	snprintf(world->vepc.command, sizeof(world->vepc.command), "qemu-system-x86");
-	world->vepc.cgroup_path = strdup("/a/b");
+	world->instance.pid = 4242;
+	snprintf(world->instance.command, sizeof(world->instance.command), "qemu-system-x86");
+	world->instance.cgroup_path = strdup("/a/b");
 	world->own.path = "/a/b";
 	world->above.path = "/a";
 	world->root.path = "/";
@@ -136,7 +136,7 @@ static int world_end(void **state)
 
 	journal_stop(world->daemon.journal);
 	journal_free(world->daemon.journal);
-	free(world->vepc.cgroup_path);
+	free(world->instance.cgroup_path);
 	free(world);
 	return 0;
 }
@@ -307,7 +307,7 @@ static void limits_and_whose_they_are(void **state)
 	char *history;
 
 	add_limit(world, "/a", 4096);
-	journal_add_own_limit(world->daemon.journal, &world->vepc, &report, EPC_MAX_UNLIMITED);
+	journal_add_own_limit(world->daemon.journal, &world->instance, &report, EPC_MAX_UNLIMITED);
 	history = journal_history(world->daemon.journal, &size);
 	json = json_loads(strchr(history, '\n') + 1, 0, NULL);
 	assert_non_null(strstr(history, "\"kind\":\"limit\",\"instance\":null"));
@@ -579,7 +579,7 @@ static void refused(struct world *world, uint64_t instance_id, struct mirror_cgr
 {
 	struct epc_record record = { .kind = EPC_RECORD_REFUSED,
 				     .instance_id = instance_id,
-				     .instance_cookie = &world->vepc,
+				     .instance_cookie = &world->instance,
 				     .payer_cookie = &world->own,
 				     .refuser_cookie = refuser,
 				     .limit_bytes = 4096,

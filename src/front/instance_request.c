@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Requests of virtual EPC: page faults, write-backs and fallocate, and how every request comes back
- * from the core; see vepc_internal.h.
+ * from the core; see instance_internal.h.
  */
-#include "front/vepc_internal.h"
+#include "front/instance_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,20 +17,15 @@
 #define NR_WATCHED_AT_ONCE 64u
 #define OFFSET_END ((off_t)(EPC_NR_INDICES << EPC_PAGE_SHIFT))
 
-static struct vepc_instance *instance_of(struct vepc *vepc)
+static struct instance_request *request_of(struct epc_request *core)
 {
-	return (struct vepc_instance *)vepc;
+	return (struct instance_request *)core;
 }
 
-static struct vepc_request *request_of(struct epc_request *core)
+struct instance_request *instance_request_new(fuse_req_t req, struct instance *instance,
+					      enum instance_request_kind kind, size_t size)
 {
-	return (struct vepc_request *)core;
-}
-
-struct vepc_request *vepc_request_new(fuse_req_t req, struct vepc_instance *instance,
-				      enum vepc_request_kind kind, size_t size)
-{
-	struct vepc_request *request = malloc(sizeof(*request) + size);
+	struct instance_request *request = malloc(sizeof(*request) + size);
 
 	if (!request)
 		return NULL;
@@ -39,11 +34,11 @@ struct vepc_request *vepc_request_new(fuse_req_t req, struct vepc_instance *inst
 	request->req = req;
 	request->instance = instance;
 	if (instance)
-		request->core.instance = instance->vepc.instance;
+		request->core.instance = instance->core;
 	return request;
 }
 
-void vepc_request_link(struct vepc_table *table, struct vepc_request *request)
+void instance_request_link(struct instance_table *table, struct instance_request *request)
 {
 	request->prev = table->requests.prev;
 	request->next = &table->requests;
@@ -51,22 +46,22 @@ void vepc_request_link(struct vepc_table *table, struct vepc_request *request)
 	table->requests.prev = request;
 }
 
-void vepc_request_free(struct vepc_request *request)
+void instance_request_free(struct instance_request *request)
 {
 	request->next->prev = request->prev;
 	request->prev->next = request->next;
 	free(request);
 }
 
-void vepc_request_drop(struct vepc_request *request)
+void instance_request_drop(struct instance_request *request)
 {
 	free(request);
 }
 
-void vepc_request_abandon(struct daemon *daemon, struct vepc_request *request)
+void instance_request_abandon(struct daemon *daemon, struct instance_request *request)
 {
-	if (request->kind == VEPC_REQUEST_LOSE)
-		vepc_loss_put(request->loss, -EIO);
+	if (request->kind == INSTANCE_REQUEST_LOSE)
+		instance_loss_put(request->loss, -EIO);
 	else
 		fuse_reply_err(request->req, EIO);
 	if (request->payer)
@@ -79,31 +74,31 @@ static void request_interrupted(fuse_req_t req, void *key)
 {
 	struct daemon *daemon = fuse_req_userdata(req);
 
-	parked_interrupt(daemon->vepcs->parked, (uintptr_t)key);
+	parked_interrupt(daemon->instances->parked, (uintptr_t)key);
 }
 
-void vepc_request_park(struct vepc_table *table, struct vepc_request *request)
+void instance_request_park(struct instance_table *table, struct instance_request *request)
 {
 	parked_add(table->parked, &request->parked, fuse_req_ctx(request->req)->pid);
 	fuse_req_interrupt_func(request->req, request_interrupted,
 				(void *)(uintptr_t)request->parked.key);
 }
 
-void vepc_read(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, size_t size, off_t offset)
+void instance_read(struct daemon *daemon, fuse_req_t req, struct instance *instance, size_t size,
+		   off_t offset)
 {
-	struct vepc_instance *instance = instance_of(vepc);
-	struct vepc_table *table = daemon->vepcs;
+	struct instance_table *table = daemon->instances;
 	struct mirror_cgroup *payer;
-	struct vepc_request *request;
+	struct instance_request *request;
 	struct epc *epc;
 
 	/* The page cache asks for whole pages; O_DIRECT may ask for anything. */
-	if (size == 0 || size > VEPC_CLUSTER_BYTES_MAX || size % EPC_PAGE_SIZE || offset < 0 ||
+	if (size == 0 || size > INSTANCE_CLUSTER_BYTES_MAX || size % EPC_PAGE_SIZE || offset < 0 ||
 	    offset % EPC_PAGE_SIZE) {
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
-	request = vepc_request_new(req, instance, VEPC_REQUEST_READ, size);
+	request = instance_request_new(req, instance, INSTANCE_REQUEST_READ, size);
 	if (!request) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -115,19 +110,19 @@ void vepc_read(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, size_t 
 
 	epc = engine_lock(daemon->engine);
 	request->core.payer = payer ? payer->cgroup : instance->opener->cgroup;
-	vepc_request_link(table, request);
+	instance_request_link(table, request);
 	instance->nr_undelivered++;
 	epc_read(epc, &request->core);
 	if (request->core.waits_at)
-		vepc_request_park(table, request);
+		instance_request_park(table, request);
 	engine_unlock(daemon->engine);
 	/* Where it waits, the core keeps its cgroup. */
 	if (payer)
 		mirror_put(daemon->mirror, payer);
 }
 
-void vepc_write(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, const char *bytes,
-		size_t size, off_t offset, bool is_writeback)
+void instance_write(struct daemon *daemon, fuse_req_t req, struct instance *instance,
+		    const char *bytes, size_t size, off_t offset, bool is_writeback)
 {
 	size_t done = 0;
 
@@ -140,7 +135,7 @@ void vepc_write(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, const 
 	while (done < size) {
 		size_t piece = size - done < WRITE_PIECE_BYTES ? size - done : WRITE_PIECE_BYTES;
 
-		epc_write(engine_lock(daemon->engine), vepc->instance, (uint64_t)offset + done,
+		epc_write(engine_lock(daemon->engine), instance->core, (uint64_t)offset + done,
 			  bytes + done, piece);
 		engine_unlock(daemon->engine);
 		done += piece;
@@ -161,18 +156,18 @@ static int fallocate_check(int mode, off_t offset, off_t length)
 	return 0;
 }
 
-void vepc_fallocate(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, int mode,
-		    off_t offset, off_t length)
+void instance_fallocate(struct daemon *daemon, fuse_req_t req, struct instance *instance, int mode,
+			off_t offset, off_t length)
 {
 	int error = fallocate_check(mode, offset, length);
-	struct vepc_request *request;
+	struct instance_request *request;
 	struct epc *epc;
 
 	if (error) {
 		fuse_reply_err(req, error);
 		return;
 	}
-	request = vepc_request_new(req, instance_of(vepc), VEPC_REQUEST_FALLOCATE, 0);
+	request = instance_request_new(req, instance, INSTANCE_REQUEST_FALLOCATE, 0);
 	if (!request) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -181,7 +176,7 @@ void vepc_fallocate(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, in
 	request->core.count = (uint64_t)length >> EPC_PAGE_SHIFT;
 
 	epc = engine_lock_for_long(daemon->engine);
-	vepc_request_link(daemon->vepcs, request);
+	instance_request_link(daemon->instances, request);
 	if (mode & FALLOC_FL_PUNCH_HOLE)
 		epc_punch(epc, &request->core);
 	else
@@ -189,10 +184,10 @@ void vepc_fallocate(struct daemon *daemon, fuse_req_t req, struct vepc *vepc, in
 	engine_unlock(daemon->engine);
 }
 
-void vepc_unmap(void *context, const struct epc_unmap *unmap)
+void instance_unmap(void *context, const struct epc_unmap *unmap)
 {
 	struct daemon *daemon = context;
-	const struct vepc_instance *instance = unmap->cookie;
+	const struct instance *instance = unmap->cookie;
 
 	/* An error means that the inode is gone, and so is what it mapped. */
 	(void)fuse_lowlevel_notify_inval_inode(daemon->session, instance->ino,
@@ -200,7 +195,7 @@ void vepc_unmap(void *context, const struct epc_unmap *unmap)
 					       (off_t)unmap->count << EPC_PAGE_SHIFT);
 }
 
-static void read_answer(const struct vepc_table *table, const struct vepc_request *request)
+static void read_answer(const struct instance_table *table, const struct instance_request *request)
 {
 	if (request->core.result)
 		fuse_reply_err(request->req, -request->core.result);
@@ -209,45 +204,45 @@ static void read_answer(const struct vepc_table *table, const struct vepc_reques
 			       (size_t)request->core.count << EPC_PAGE_SHIFT);
 }
 
-bool vepc_reply(void *context, struct epc_request *core)
+bool instance_reply(void *context, struct epc_request *core)
 {
 	const struct daemon *daemon = context;
-	struct vepc_request *request = request_of(core);
+	struct instance_request *request = request_of(core);
 	int result = core->result;
 
-	parked_remove(daemon->vepcs->parked, &request->parked);
+	parked_remove(daemon->instances->parked, &request->parked);
 	switch (request->kind) {
-	case VEPC_REQUEST_READ:
-		read_answer(daemon->vepcs, request);
+	case INSTANCE_REQUEST_READ:
+		read_answer(daemon->instances, request);
 		break;
-	case VEPC_REQUEST_IOCTL:
+	case INSTANCE_REQUEST_IOCTL:
 		if (result < 0)
 			fuse_reply_err(request->req, -result);
 		else
 			fuse_reply_ioctl(request->req, result, NULL, 0);
 		break;
-	case VEPC_REQUEST_FALLOCATE:
+	case INSTANCE_REQUEST_FALLOCATE:
 		/* SECS pages that remain, after the rest is done. */
 		fuse_reply_err(request->req, result > 0 ? EBUSY : -result);
 		break;
-	case VEPC_REQUEST_LEAF:
+	case INSTANCE_REQUEST_LEAF:
 		vepc_leaf_answer(request);
 		break;
-	case VEPC_REQUEST_LOSE:
-		vepc_loss_put(request->loss, result < 0 ? result : 0);
+	case INSTANCE_REQUEST_LOSE:
+		instance_loss_put(request->loss, result < 0 ? result : 0);
 		break;
 	}
 	return true;
 }
 
-void vepc_replied(void *context, struct epc *epc, struct epc_request *core)
+void instance_replied(void *context, struct epc *epc, struct epc_request *core)
 {
 	const struct daemon *daemon = context;
-	struct vepc_request *request = request_of(core);
-	struct vepc_instance *instance = request->instance;
+	struct instance_request *request = request_of(core);
+	struct instance *instance = request->instance;
 
 	/* Of any other request the file may be closed, and the instance gone. */
-	if (request->kind == VEPC_REQUEST_READ) {
+	if (request->kind == INSTANCE_REQUEST_READ) {
 		if (!core->result)
 			epc_delivered(epc, core->instance, core->first, core->count);
 		instance->nr_undelivered--;
@@ -256,7 +251,7 @@ void vepc_replied(void *context, struct epc *epc, struct epc_request *core)
 	}
 	if (request->payer)
 		mirror_put(daemon->mirror, request->payer);
-	vepc_request_free(request);
+	instance_request_free(request);
 }
 
 /* A request whose thread is being killed. */
@@ -268,18 +263,19 @@ struct killed {
 static void request_interrupt(void *context, struct parked *parked)
 {
 	struct killed *killed = context;
-	struct vepc_request *request =
-		(struct vepc_request *)((char *)parked - offsetof(struct vepc_request, parked));
+	struct instance_request *request =
+		(struct instance_request *)((char *)parked -
+					    offsetof(struct instance_request, parked));
 
 	if (request->core.waits_at)
 		epc_interrupt(killed->epc, &request->core);
 	else /* a leaf waits for something else, and may be parked later; a READ is answered */
-		killed->is_left = request->kind == VEPC_REQUEST_LEAF;
+		killed->is_left = request->kind == INSTANCE_REQUEST_LEAF;
 }
 
-bool vepc_watch(struct daemon *daemon)
+bool instance_watch(struct daemon *daemon)
 {
-	struct parked_table *parked = daemon->vepcs->parked;
+	struct parked_table *parked = daemon->instances->parked;
 	struct parked_ref refs[NR_WATCHED_AT_ONCE];
 	uint64_t after_key = 0;
 	bool has_left = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Instances of virtual EPC: their table, open and close, and what is told of them; see vepc.h. */
-#include "front/vepc_internal.h"
+/* Instances: their table, open and close, and what is told of them; see instance.h. */
+#include "front/instance_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,14 +16,9 @@
 
 #define NR_SHOWN_MIN 64u
 
-static struct vepc_instance *instance_of(struct vepc *vepc)
+int instance_table_new(struct daemon *daemon, int wake_fd, struct instance_table **table)
 {
-	return (struct vepc_instance *)vepc;
-}
-
-int vepc_table_new(struct daemon *daemon, int wake_fd, struct vepc_table **table)
-{
-	struct vepc_table *new = calloc(1, sizeof(*new));
+	struct instance_table *new = calloc(1, sizeof(*new));
 	int error;
 
 	if (!new)
@@ -34,8 +29,8 @@ int vepc_table_new(struct daemon *daemon, int wake_fd, struct vepc_table **table
 	error = parked_table_new(wake_fd, &new->parked);
 	if (error)
 		goto free_table;
-	new->zeros =
-		mmap(NULL, VEPC_CLUSTER_BYTES_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	new->zeros = mmap(NULL, INSTANCE_CLUSTER_BYTES_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	if (new->zeros == MAP_FAILED) {
 		error = -ENOMEM;
 		goto free_parked;
@@ -49,12 +44,12 @@ free_table:
 	return error;
 }
 
-void vepc_table_stop(struct vepc_table *table)
+void instance_table_stop(struct instance_table *table)
 {
-	for (struct vepc_request *request = table->requests.next; request != &table->requests;
+	for (struct instance_request *request = table->requests.next; request != &table->requests;
 	     request = request->next)
-		vepc_request_abandon(table->daemon, request);
-	for (struct vepc_instance *instance = table->instances.next; instance != &table->instances;
+		instance_request_abandon(table->daemon, request);
+	for (struct instance *instance = table->instances.next; instance != &table->instances;
 	     instance = instance->next)
 		if (instance->opener) {
 			mirror_put(table->daemon->mirror, instance->opener);
@@ -63,14 +58,14 @@ void vepc_table_stop(struct vepc_table *table)
 }
 
 /* Where the first one with an id above after_id stands; nr_shown: there is none. */
-static size_t shown_find(const struct vepc_table *table, uint64_t after_id)
+static size_t shown_find(const struct instance_table *table, uint64_t after_id)
 {
 	size_t first = 0, end = table->nr_shown;
 
 	while (first < end) {
 		size_t middle = first + (end - first) / 2;
 
-		if (table->shown[middle]->vepc.id > after_id)
+		if (table->shown[middle]->id > after_id)
 			end = middle;
 		else
 			first = middle + 1;
@@ -79,10 +74,10 @@ static size_t shown_find(const struct vepc_table *table, uint64_t after_id)
 }
 
 /* Room for one instance more, so that it can be shown once it has a page. */
-static int shown_reserve(struct vepc_table *table)
+static int shown_reserve(struct instance_table *table)
 {
 	size_t nr_max = table->nr_shown_max ? 2 * table->nr_shown_max : NR_SHOWN_MIN;
-	struct vepc_instance **shown;
+	struct instance **shown;
 
 	if (table->nr_instances < table->nr_shown_max)
 		return 0;
@@ -94,69 +89,67 @@ static int shown_reserve(struct vepc_table *table)
 	return 0;
 }
 
-static void shown_remove(struct vepc_table *table, const struct vepc_instance *instance)
+static void shown_remove(struct instance_table *table, const struct instance *instance)
 {
-	size_t at = shown_find(table, instance->vepc.id - 1);
+	size_t at = shown_find(table, instance->id - 1);
 
 	memmove(&table->shown[at], &table->shown[at + 1],
 		(--table->nr_shown - at) * sizeof(table->shown[0]));
 }
 
-static void instance_free(struct vepc_table *table, struct vepc_instance *instance)
+static void instance_free(struct instance_table *table, struct instance *instance)
 {
 	instance->next->prev = instance->prev;
 	instance->prev->next = instance->next;
 	table->nr_instances--;
-	if (instance->vepc.id)
+	if (instance->id)
 		shown_remove(table, instance);
-	vepc_vm_put(instance);
-	free(instance->vepc.cmdline);
-	free(instance->vepc.cgroup_path);
+	instance_vm_put(instance);
+	free(instance->cmdline);
+	free(instance->cgroup_path);
 	free(instance);
 }
 
-void vepc_table_free(struct vepc_table *table)
+void instance_table_free(struct instance_table *table)
 {
 	if (!table)
 		return;
 	while (table->requests.next != &table->requests)
-		vepc_request_free(table->requests.next);
+		instance_request_free(table->requests.next);
 	while (table->instances.next != &table->instances)
 		instance_free(table, table->instances.next);
 	free(table->shown);
-	munmap(table->zeros, VEPC_CLUSTER_BYTES_MAX);
+	munmap(table->zeros, INSTANCE_CLUSTER_BYTES_MAX);
 	parked_table_free(table->parked);
 	free(table);
 }
 
-static void instance_describe(struct vepc_instance *instance, const struct fuse_ctx *task)
+static void opener_describe(struct instance *instance, const struct fuse_ctx *task)
 {
-	struct vepc *vepc = &instance->vepc;
 	struct requester requester;
 
 	requester_read(task->pid, &requester);
-	vepc->pid = requester.pid;
-	vepc->start_time = requester.start_time;
-	vepc->uid = task->uid;
-	_Static_assert(sizeof(vepc->command) >= sizeof(requester.command), "fits");
-	memcpy(vepc->command, requester.command, sizeof(requester.command));
+	instance->pid = requester.pid;
+	instance->start_time = requester.start_time;
+	instance->uid = task->uid;
+	_Static_assert(sizeof(instance->command) >= sizeof(requester.command), "fits");
+	memcpy(instance->command, requester.command, sizeof(requester.command));
 }
 
 /* Under the engine's lock. On failure there is nothing to undo but what new has of its own. */
-static int instance_add(struct vepc_table *table, struct epc *epc, struct vepc_instance *new)
+static int instance_add(struct instance_table *table, struct epc *epc, struct instance *new)
 {
-	struct vepc_instance *sibling;
+	struct instance *sibling;
 	int error;
 
-	new->vepc.cgroup_path = text_escape_string_new(new->opener->path);
-	if (!new->vepc.cgroup_path || shown_reserve(table) != 0 || !vepc_vm_join(table, new))
+	new->cgroup_path = text_escape_string_new(new->opener->path);
+	if (!new->cgroup_path || shown_reserve(table) != 0 || !instance_vm_join(table, new))
 		return -ENOMEM;
-	sibling = vepc_vm_sibling(new);
-	error = epc_open(epc, new->opener->cgroup, sibling ? sibling->vepc.instance : NULL,
-			 &new->vepc, &new->vepc.instance);
+	sibling = instance_vm_sibling(new);
+	error = epc_open(epc, new->opener->cgroup, sibling ? sibling->core : NULL, new, &new->core);
 	if (error) {
-		vepc_vm_leave(table, new);
-		vepc_vm_put(new);
+		instance_vm_leave(table, new);
+		instance_vm_put(new);
 		return error;
 	}
 	new->prev = table->instances.prev;
@@ -167,67 +160,66 @@ static int instance_add(struct vepc_table *table, struct epc *epc, struct vepc_i
 	return 0;
 }
 
-int vepc_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, struct vepc **vepc)
+int instance_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, struct instance **instance)
 {
 	const struct fuse_ctx *task = fuse_req_ctx(req);
-	struct vepc_instance *new = calloc(1, sizeof(*new));
+	struct instance *new = calloc(1, sizeof(*new));
 	struct timespec now;
 	int error;
 
 	if (!new)
 		return -ENOMEM;
 	new->ino = ino;
-	instance_describe(new, task);
+	opener_describe(new, task);
 	new->opener = mirror_of_task(daemon->mirror, task->pid);
 	if (!new->opener)
 		new->opener = mirror_root(daemon->mirror);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	new->vepc.opened_ns = (uint64_t)now.tv_sec *UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+	new->opened_ns = (uint64_t)now.tv_sec *UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 
-	error = instance_add(daemon->vepcs, engine_lock(daemon->engine), new);
+	error = instance_add(daemon->instances, engine_lock(daemon->engine), new);
 	engine_unlock(daemon->engine);
 	if (error) {
 		mirror_put(daemon->mirror, new->opener);
-		free(new->vepc.cgroup_path);
+		free(new->cgroup_path);
 		free(new);
 		return error;
 	}
-	*vepc = &new->vepc;
+	*instance = new;
 	return 0;
 }
 
-void vepc_release(struct daemon *daemon, struct vepc *vepc)
+void instance_release(struct daemon *daemon, struct instance *instance)
 {
-	struct vepc_instance *instance = instance_of(vepc);
 	struct epc *epc = engine_lock_for_long(daemon->engine);
 	struct mirror_cgroup *opener = instance->opener;
 
 	instance->opener = NULL;
 	instance->is_released = true;
-	vepc_vm_leave(daemon->vepcs, instance);
-	/* Else vepc_replied() does it: the kernel closes when the last answer is there. */
+	instance_vm_leave(daemon->instances, instance);
+	/* Else instance_replied() does it: the kernel closes when the last answer is there. */
 	if (!instance->nr_undelivered)
-		epc_release(epc, vepc->instance);
+		epc_release(epc, instance->core);
 	engine_unlock(daemon->engine);
 	mirror_put(daemon->mirror, opener);
 }
 
-void vepc_gone(void *context, void *instance_cookie)
+void instance_gone(void *context, void *instance_cookie)
 {
 	struct daemon *daemon = context;
 
-	instance_free(daemon->vepcs, instance_of(instance_cookie));
+	instance_free(daemon->instances, instance_cookie);
 }
 
-void vepc_started(struct daemon *daemon, const struct epc_record *record)
+void instance_note_started(struct daemon *daemon, const struct epc_record *record)
 {
-	struct vepc_table *table = daemon->vepcs;
-	struct vepc_instance *instance = instance_of(record->instance_cookie);
+	struct instance_table *table = daemon->instances;
+	struct instance *instance = record->instance_cookie;
 
 	/* The core numbers them as they start. */
-	instance->vepc.id = record->instance_id;
+	instance->id = record->instance_id;
 	table->shown[table->nr_shown++] = instance;
-	describer_ask(daemon->describer, &instance->vepc);
+	describer_ask(daemon->describer, instance);
 }
 
 /* Told in the words of the ABI: a path that does not fit ends with dots. */
@@ -240,9 +232,9 @@ static void refuser_copy(struct epc_vepc_refusal *refusal, const char *path)
 		       sizeof("..."));
 }
 
-void vepc_refused(const struct epc_record *record)
+void instance_note_refused(const struct epc_record *record)
 {
-	struct vepc_instance *instance = instance_of(record->instance_cookie);
+	struct instance *instance = record->instance_cookie;
 	const struct mirror_cgroup *refuser = record->refuser_cookie;
 	struct epc_vepc_refusal told = {
 		.nr_refusals = instance->refusal.nr_refusals + 1,
@@ -262,30 +254,30 @@ void vepc_refused(const struct epc_record *record)
 	instance->refusal = told;
 }
 
-struct vepc *device_vepc_next(struct daemon *daemon, uint64_t after_id)
+struct instance *instance_next(struct daemon *daemon, uint64_t after_id)
 {
-	const struct vepc_table *table = daemon->vepcs;
+	const struct instance_table *table = daemon->instances;
 	size_t at = shown_find(table, after_id);
 
-	return at < table->nr_shown ? &table->shown[at]->vepc : NULL;
+	return at < table->nr_shown ? table->shown[at] : NULL;
 }
 
-struct vepc_instance *vepc_find(const struct vepc_table *table, uint64_t id)
+struct instance *instance_find(const struct instance_table *table, uint64_t id)
 {
 	size_t at = id ? shown_find(table, id - 1) : table->nr_shown;
 
-	return at < table->nr_shown && table->shown[at]->vepc.id == id ? table->shown[at] : NULL;
+	return at < table->nr_shown && table->shown[at]->id == id ? table->shown[at] : NULL;
 }
 
-int vepc_max(struct daemon *daemon, uint64_t id, uint64_t *max_bytes)
+int instance_max(struct daemon *daemon, uint64_t id, uint64_t *max_bytes)
 {
-	const struct vepc_instance *instance;
+	const struct instance *instance;
 	struct epc_instance_report report;
 
 	engine_lock(daemon->engine);
-	instance = vepc_find(daemon->vepcs, id);
+	instance = instance_find(daemon->instances, id);
 	if (instance)
-		epc_instance_report(instance->vepc.instance, &report);
+		epc_instance_report(instance->core, &report);
 	engine_unlock(daemon->engine);
 	if (!instance)
 		return -ENOENT;
@@ -293,25 +285,25 @@ int vepc_max(struct daemon *daemon, uint64_t id, uint64_t *max_bytes)
 	return 0;
 }
 
-int vepc_set_max(struct daemon *daemon, uint64_t id, uint64_t max_bytes)
+int instance_set_max(struct daemon *daemon, uint64_t id, uint64_t max_bytes)
 {
 	struct epc *epc = engine_lock(daemon->engine);
-	struct vepc_instance *instance = vepc_find(daemon->vepcs, id);
+	struct instance *instance = instance_find(daemon->instances, id);
 
 	if (instance)
-		vepc_set_max_locked(daemon, epc, &instance->vepc, max_bytes);
+		instance_set_max_locked(daemon, epc, instance, max_bytes);
 	engine_unlock(daemon->engine);
 	return instance ? 0 : -ENOENT;
 }
 
-char *vepc_describe(struct daemon *daemon, uint64_t id, char *cmdline)
+char *instance_describe(struct daemon *daemon, uint64_t id, char *cmdline)
 {
-	struct vepc_instance *instance;
+	struct instance *instance;
 
 	engine_lock(daemon->engine);
-	instance = vepc_find(daemon->vepcs, id);
-	if (instance && !instance->vepc.cmdline) {
-		instance->vepc.cmdline = cmdline;
+	instance = instance_find(daemon->instances, id);
+	if (instance && !instance->cmdline) {
+		instance->cmdline = cmdline;
 		cmdline = NULL;
 	}
 	engine_unlock(daemon->engine);

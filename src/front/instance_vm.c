@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* VMs: which instances one process has open; see vepc_internal.h. */
-#include "front/vepc_internal.h"
+/* VMs: which instances one process has open; see instance_internal.h. */
+#include "front/instance_internal.h"
 
 #include <stdlib.h>
 
 /* A process that is not known, of another pid namespace, say, has a VM for each instance. */
-static bool is_known(const struct vepc *opener)
+static bool is_known(const struct instance *opener)
 {
 	return opener->pid > 0 && opener->start_time;
 }
 
-static struct vepc_vm **bucket_of(struct vepc_table *table, int pid)
+static struct instance_vm **bucket_of(struct instance_table *table, int pid)
 {
-	return &table->vms[(unsigned int)pid % VEPC_NR_VM_BUCKETS];
+	return &table->vms[(unsigned int)pid % INSTANCE_NR_VM_BUCKETS];
 }
 
-static struct vepc_vm *find(struct vepc_table *table, const struct vepc *opener)
+static struct instance_vm *find(struct instance_table *table, const struct instance *opener)
 {
-	struct vepc_vm *vm = is_known(opener) ? *bucket_of(table, opener->pid) : NULL;
+	struct instance_vm *vm = is_known(opener) ? *bucket_of(table, opener->pid) : NULL;
 
 	while (vm && (vm->pid != opener->pid || vm->start_time != opener->start_time))
 		vm = vm->next;
 	return vm;
 }
 
-static struct vepc_vm *vm_new(struct vepc_table *table, const struct vepc *opener)
+static struct instance_vm *vm_new(struct instance_table *table, const struct instance *opener)
 {
-	struct vepc_vm *vm = calloc(1, sizeof(*vm));
-	struct vepc_vm **bucket;
+	struct instance_vm *vm = calloc(1, sizeof(*vm));
+	struct instance_vm **bucket;
 
 	if (!vm)
 		return NULL;
@@ -41,12 +41,12 @@ static struct vepc_vm *vm_new(struct vepc_table *table, const struct vepc *opene
 	return vm;
 }
 
-bool vepc_vm_join(struct vepc_table *table, struct vepc_instance *instance)
+bool instance_vm_join(struct instance_table *table, struct instance *instance)
 {
-	struct vepc_vm *vm = find(table, &instance->vepc);
+	struct instance_vm *vm = find(table, instance);
 
 	if (!vm)
-		vm = vm_new(table, &instance->vepc);
+		vm = vm_new(table, instance);
 	if (!vm)
 		return false;
 	instance->vm = vm;
@@ -59,21 +59,21 @@ bool vepc_vm_join(struct vepc_table *table, struct vepc_instance *instance)
 	return true;
 }
 
-struct vepc_instance *vepc_vm_sibling(const struct vepc_instance *instance)
+struct instance *instance_vm_sibling(const struct instance *instance)
 {
 	return instance->vm_next == instance ? NULL : instance->vm_next;
 }
 
-void vepc_vm_leave(struct vepc_table *table, struct vepc_instance *instance)
+void instance_vm_leave(struct instance_table *table, struct instance *instance)
 {
-	struct vepc_vm *vm = instance->vm;
-	struct vepc_vm **link;
+	struct instance_vm *vm = instance->vm;
+	struct instance_vm **link;
 
-	vm->open = vepc_vm_sibling(instance);
+	vm->open = instance_vm_sibling(instance);
 	instance->vm_next->vm_prev = instance->vm_prev;
 	instance->vm_prev->vm_next = instance->vm_next;
 	instance->vm_next = instance->vm_prev = instance;
-	if (vm->open || !is_known(&instance->vepc))
+	if (vm->open || !is_known(instance))
 		return;
 	/* What the process opens from now on is another VM. */
 	link = bucket_of(table, vm->pid);
@@ -82,9 +82,9 @@ void vepc_vm_leave(struct vepc_table *table, struct vepc_instance *instance)
 	*link = vm->next;
 }
 
-void vepc_vm_put(struct vepc_instance *instance)
+void instance_vm_put(struct instance *instance)
 {
-	struct vepc_vm *vm = instance->vm;
+	struct instance_vm *vm = instance->vm;
 
 	if (--vm->nr_instances == 0)
 		free(vm);

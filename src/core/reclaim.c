@@ -180,38 +180,51 @@ static bool deactivate(struct epc *epc, struct epc_cgroup *cgroup)
 static uint64_t inactive_target(const struct epc_cgroup *cgroup)
 {
 	uint64_t nr_pages = cgroup->active.nr_pages + cgroup->inactive.nr_pages;
-	bool is_thrashing = cgroup->nr_soft_lately * 10 > cgroup->nr_hard_lately * 3;
+	bool is_thrashing = cgroup->nr_soft_lately * 4 > cgroup->nr_hard_lately;
 
 	return is_thrashing ? nr_pages / 32 : nr_pages / 3;
 }
 
-bool reclaim_for(struct epc *epc, struct epc_cgroup *cgroup)
+/*
+ * The inactive list is filled first and evicted from when it is full, so that its pages have had
+ * their second chance; at once where somebody waits, or soon would.
+ */
+static bool reclaim(struct epc *epc, struct epc_cgroup *cgroup, bool is_urgent)
 {
 	for (unsigned int i = 0; i < NR_PICKS && cgroup->nr_reclaimable; i++) {
 		struct epc_cgroup *picked = pick(cgroup);
-		unsigned int nr_freed = evict_batch(epc, picked);
+		uint64_t target = inactive_target(picked);
 
-		while ((!nr_freed || picked->inactive.nr_pages < inactive_target(picked)) &&
-		       deactivate(epc, picked))
+		while (picked->inactive.nr_pages <= target && deactivate(epc, picked))
 			;
-		if (nr_freed)
+		if ((is_urgent || picked->inactive.nr_pages > target) && evict_batch(epc, picked))
 			return true;
 	}
 	return false;
 }
 
-/* The marks grow with the size of the EPC, and with what 10 ms of allocation take. */
+bool reclaim_for(struct epc *epc, struct epc_cgroup *cgroup)
+{
+	return reclaim(epc, cgroup, true);
+}
+
+/*
+ * The marks grow with the size of the EPC, and with what 10 ms of allocation take; what they keep
+ * free is of no use to anybody, so it has a bound: a 32nd of a large EPC, an eighth of a small one.
+ */
 void reclaim_marks(const struct epc *epc, uint64_t *low_pages, uint64_t *high_pages)
 {
-	uint64_t low = epc->nr_pages / 64;
+	uint64_t most = epc->nr_pages / 32;
+	uint64_t low = epc->nr_pages / 256 + epc->rate_pages / 10;
 
+	if (low > most)
+		low = most;
 	if (low < LOW_PAGES_MIN)
 		low = LOW_PAGES_MIN;
-	low += epc->rate_pages / 10;
 	if (low > epc->nr_pages / 8)
 		low = epc->nr_pages / 8;
 	*low_pages = low;
-	*high_pages = 2 * low;
+	*high_pages = low + low / 2;
 }
 
 static void rate_update(struct epc *epc)
@@ -235,7 +248,7 @@ bool reclaim_in_background(struct epc *epc)
 	reclaim_marks(epc, &low_pages, &high_pages);
 	epc->is_reclaiming = epc->nr_free < (epc->is_reclaiming ? high_pages : low_pages) &&
 			     swap_has_room(epc);
-	return epc->is_reclaiming && reclaim_for(epc, &epc->root);
+	return epc->is_reclaiming && reclaim(epc, &epc->root, epc->nr_free < low_pages / 2);
 }
 
 void reclaim_note_fault(struct epc_cgroup *cgroup, bool is_soft)

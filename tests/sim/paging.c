@@ -66,8 +66,11 @@ struct world {
 	struct enclave enclaves[NR_ENCLAVES];
 	struct read reads[NR_READS];
 	struct epc_unmap *unmaps[NR_UNMAPS];
-	struct epc_leaf leaf;
-	bool is_leaf_out;
+	struct epc_leaf leaves[2]; /* ioctls: the second one while the first is kept waiting */
+	bool is_leaf_out[2];
+	unsigned int at;	  /* the one that is used now */
+	struct epc_cgroup *payer; /* of all, or NULL: any */
+	bool holds_reads;	  /* answers are not delivered */
 	struct epc_request loss;
 	bool is_loss_out;
 	uint8_t info[128] __attribute__((aligned(8)));
@@ -151,9 +154,12 @@ static void swap_drop(void *context, uint32_t slot)
 	((struct world *)context)->is_stored[slot] = false;
 }
 
+static void fill_swap_while_one_waits(struct world *w);
+
 static void world_begin(struct world *w)
 {
-	uint64_t nr_pages = 24 + below(w, 60);
+	bool is_script = w->seed % 16 == 1;
+	uint64_t nr_pages = is_script ? 24 : 24 + below(w, 60);
 	struct epc_section_config section = { .nr_pages = nr_pages };
 	struct epc_config config = {
 		.sections = &section,
@@ -163,6 +169,8 @@ static void world_begin(struct world *w)
 		.swap = { swap_store, swap_load, swap_drop, w },
 	};
 
+	if (is_script)
+		config.nr_swap_slots = 4;
 	w->is_metadata_only = below(w, 4) == 0;
 	config.is_metadata_only = w->is_metadata_only;
 	config.mutant = w->mutant;
@@ -180,13 +188,19 @@ static void world_begin(struct world *w)
 	w->next_value = 1;
 	for (unsigned int i = 0; i < NR_ENCLAVES; i++)
 		w->enclaves[i].base = (UINT64_C(1) << 40) + i * ENCLAVE_SIZE;
+	if (is_script)
+		fill_swap_while_one_waits(w);
 }
 
 static void reply(struct world *w, struct epc_request *request)
 {
-	if (w->is_leaf_out && request == &w->leaf.request)
-		w->is_leaf_out = false;
-	else if (w->is_loss_out && request == &w->loss)
+	for (unsigned int i = 0; i < 2; i++) {
+		if (w->is_leaf_out[i] && request == &w->leaves[i].request) {
+			w->is_leaf_out[i] = false;
+			return;
+		}
+	}
+	if (w->is_loss_out && request == &w->loss)
 		w->is_loss_out = false;
 	else
 		((struct read *)request)->is_answered = true;
@@ -222,7 +236,7 @@ static void take_effects(struct world *w)
 
 static struct epc_cgroup *any_group(struct world *w)
 {
-	return w->groups[below(w, 3)];
+	return w->payer ? w->payer : w->groups[below(w, 3)];
 }
 
 static void open_one(struct world *w, struct enclave *enclave)
@@ -241,21 +255,21 @@ static void open_one(struct world *w, struct enclave *enclave)
 
 static void host_begin(struct world *w, struct enclave *enclave, enum epc_host_op op)
 {
-	memset(&w->leaf, 0, sizeof(w->leaf));
+	memset(&w->leaves[w->at], 0, sizeof(w->leaves[w->at]));
 	memset(w->info, 0, sizeof(w->info));
-	w->leaf.request.instance = enclave->instance;
-	w->leaf.request.payer = any_group(w);
-	w->leaf.rcx.instance = enclave->instance;
-	w->leaf.host_op = op;
-	w->leaf.info = w->info;
-	w->leaf.data = (uint8_t *)w->data;
+	w->leaves[w->at].request.instance = enclave->instance;
+	w->leaves[w->at].request.payer = any_group(w);
+	w->leaves[w->at].rcx.instance = enclave->instance;
+	w->leaves[w->at].host_op = op;
+	w->leaves[w->at].info = w->info;
+	w->leaves[w->at].data = (uint8_t *)w->data;
 }
 
 static void host_send(struct world *w, struct enclave *enclave)
 {
-	w->is_leaf_out = true;
+	w->is_leaf_out[w->at] = true;
 	enclave->nr_outstanding++;
-	epc_host(w->epc, &w->leaf);
+	epc_host(w->epc, &w->leaves[w->at]);
 	take_effects(w);
 }
 
@@ -265,17 +279,17 @@ static void deliver_one(struct world *w);
 /* Until the ioctl is answered: the client does nothing else meanwhile. */
 static int host_end(struct world *w, struct enclave *enclave)
 {
-	for (unsigned int turns = 0; w->is_leaf_out; turns++) {
+	for (unsigned int turns = 0; w->is_leaf_out[w->at]; turns++) {
 		MUST(w, turns < 100000, "an ioctl is never answered");
 		if (turns > 50000)
-			epc_interrupt(w->epc, &w->leaf.request);
+			epc_interrupt(w->epc, &w->leaves[w->at].request);
 		epc_step(w->epc);
 		take_effects(w);
 		deliver_one(w);
 		unmap_one(w);
 	}
 	enclave->nr_outstanding--;
-	return w->leaf.request.result;
+	return w->leaves[w->at].request.result;
 }
 
 static void create(struct world *w, struct enclave *enclave)
@@ -299,22 +313,27 @@ static void create(struct world *w, struct enclave *enclave)
 		enclave->life = CREATED;
 }
 
-static void add(struct world *w, struct enclave *enclave)
+static void add_send(struct world *w, struct enclave *enclave, unsigned int page)
 {
-	unsigned int page = (unsigned int)below(w, NR_PAGES);
 	struct sgx_secinfo *secinfo = (struct sgx_secinfo *)w->info;
+
+	host_begin(w, enclave, EPC_HOST_ADD);
+	w->leaves[w->at].rcx.offset = enclave->base + page * 4096u;
+	w->leaves[w->at].rbx = below(w, 8) == 0;
+	secinfo->flags = SGX_PT_REG << SGX_SECINFO_TYPE_SHIFT | SGX_SECINFO_R | SGX_SECINFO_W;
+	for (int i = 0; i < 512; i++)
+		w->data[i] = w->next_value;
+	host_send(w, enclave);
+}
+
+static void add(struct world *w, struct enclave *enclave, unsigned int page)
+{
 	bool exists = enclave->pages[page].exists;
 	int result;
 
 	if (enclave->life != CREATED || enclave->pages[page].is_reading)
 		return;
-	host_begin(w, enclave, EPC_HOST_ADD);
-	w->leaf.rcx.offset = enclave->base + page * 4096u;
-	w->leaf.rbx = below(w, 8) == 0;
-	secinfo->flags = SGX_PT_REG << SGX_SECINFO_TYPE_SHIFT | SGX_SECINFO_R | SGX_SECINFO_W;
-	for (int i = 0; i < 512; i++)
-		w->data[i] = w->next_value;
-	host_send(w, enclave);
+	add_send(w, enclave, page);
 	result = host_end(w, enclave);
 	MUST(w, exists ? result == -EBUSY : !result || result == -ENOMEM,
 	     "ADD gives something else");
@@ -339,11 +358,11 @@ static void init(struct world *w, struct enclave *enclave)
 		enclave->life = INITIALISED;
 }
 
-static void touch(struct world *w, unsigned int number)
+static void touch(struct world *w, unsigned int number, unsigned int page)
 {
 	struct enclave *enclave = &w->enclaves[number];
-	unsigned int page = (unsigned int)below(w, NR_PAGES), i;
 	struct read *read;
+	unsigned int i;
 
 	if (enclave->life == CLOSED || enclave->life == OPEN || enclave->life == CLOSING ||
 	    enclave->pages[page].is_cached || enclave->pages[page].is_reading)
@@ -374,7 +393,7 @@ static void deliver_one(struct world *w)
 	struct page *page = &enclave->pages[read->page];
 	uint64_t value;
 
-	if (!read->is_used || !read->is_answered)
+	if (!read->is_used || !read->is_answered || w->holds_reads)
 		return;
 	if (read->request.result) {
 		MUST(w,
@@ -519,11 +538,11 @@ static void one_step(struct world *w)
 	else if (draw < 40)
 		create(w, enclave);
 	else if (draw < 190)
-		add(w, enclave);
+		add(w, enclave, (unsigned int)below(w, NR_PAGES));
 	else if (draw < 193)
 		init(w, enclave);
 	else if (draw < 500)
-		touch(w, number);
+		touch(w, number, (unsigned int)below(w, NR_PAGES));
 	else if (draw < 600)
 		deliver_one(w);
 	else if (draw < 700)
@@ -548,6 +567,40 @@ static void one_step(struct world *w)
 	else
 		epc_step(w->epc);
 	take_effects(w);
+}
+
+/*
+ * A script: somebody waits at a limit for pages that cannot leave yet, their faults are not
+ * delivered; then others fill the swap, and what he waits for cannot leave at all.
+ */
+static void fill_swap_while_one_waits(struct world *w)
+{
+	struct enclave *waits = &w->enclaves[0], *fills = &w->enclaves[1];
+	unsigned int page;
+
+	epc_cgroup_set_max(w->epc, w->groups[2], UINT64_C(8) * 4096);
+	w->payer = w->groups[2];
+	open_one(w, waits);
+	create(w, waits);
+	for (page = 0; page < 6; page++)
+		add(w, waits, page);
+	w->holds_reads = true;
+	for (page = 0; page < 6; page++)
+		touch(w, 0, page);
+	add_send(w, waits, page);
+
+	w->at = 1;
+	w->payer = w->groups[0];
+	open_one(w, fills);
+	create(w, fills);
+	for (page = 0; page < NR_PAGES; page++)
+		add(w, fills, page);
+
+	w->at = 0;
+	w->payer = NULL;
+	(void)host_end(w, waits);
+	w->holds_reads = false;
+	epc_cgroup_set_max(w->epc, w->groups[2], EPC_MAX_UNLIMITED);
 }
 
 /* Everything ends: no page, no slot, no memory is left. */

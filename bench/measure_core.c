@@ -8,6 +8,7 @@
  * usage: measure_core alloc-free PAGES    allocates by faults, frees by release, charges go up
  *                                         four cgroups and the root; several rounds
  *        measure_core calls PAGES         populates in clusters, resets, releases: the longest call
+ *        measure_core remove-all PAGES    resets an instance full of enclaves whose pages are mapped
  *
  * The core is deterministic: the n-th call of one run does the same work as the n-th of the next.
  * So the least time of each call over several runs is the call's own, without what a virtual
@@ -34,6 +35,12 @@
 #define NR_CALL_RUNS 5u
 #define NR_CALLS_MAX (1u << 20)
 #define STEPS_MAX UINT64_C(1000000000)
+#define NR_REMOVE_RUNS 3u
+#define ENCLAVE_PAGES 16384u /* SECS included */
+#define ENCLAVE_BASE (UINT64_C(1) << 46)
+#define PAGEINFO_ADDRESS 0x1000 /* in the guest; only the alignment of such addresses counts */
+#define SRCPGE_ADDRESS 0x2000
+#define SECINFO_ADDRESS 0x3000
 
 /* One call of the core, with its effects taken. */
 struct call {
@@ -336,6 +343,111 @@ static int life_run(struct call *calls, uint64_t nr_pages)
 	return error;
 }
 
+/* ECREATE or EADD of a page. The core answers at once: nobody has mapped it. */
+static int leaf_run(struct measure *measure, struct epc_leaf *leaf, uint32_t number,
+		    enum sgx_page_type type)
+{
+	unsigned int nr_replies = measure->nr_replies;
+	struct sgx_secinfo secinfo = { .flags = (uint64_t)type << SGX_SECINFO_TYPE_SHIFT };
+
+	if (type == SGX_PT_REG)
+		secinfo.flags |= SGX_SECINFO_R | SGX_SECINFO_W;
+	memcpy(leaf->info, &secinfo, sizeof(secinfo));
+	leaf->request.instance = leaf->rcx.instance;
+	leaf->request.payer = measure->payer;
+	leaf->leaf = number;
+	leaf->rbx = PAGEINFO_ADDRESS;
+	leaf->srcpge = SRCPGE_ADDRESS;
+	leaf->secinfo = SECINFO_ADDRESS;
+	epc_leaf(measure->epc, leaf);
+	effects_take(measure);
+	return measure->nr_replies == nr_replies + 1 && leaf->outcome == 0 ? 0 : -EIO;
+}
+
+/* Enclaves one behind the other. The SECS comes first: its reset needs the second pass. */
+static int enclaves_build(struct measure *measure, struct epc_instance *instance, uint64_t nr_pages)
+{
+	_Alignas(64) uint8_t info[128] = { 0 }, data[EPC_PAGE_SIZE] = { 0 };
+	struct sgx_secs secs = {
+		.size = ENCLAVE_PAGES * (uint64_t)EPC_PAGE_SIZE,
+		.base = ENCLAVE_BASE,
+		.ssa_frame_pages = 1,
+		.attributes = { SGX_ATTR_MODE64BIT, SGX_XFRM_LEGACY },
+	};
+	struct epc_leaf leaf = { .info = info, .data = data };
+	int error = 0;
+
+	memcpy(data, &secs, sizeof(secs));
+	for (uint64_t index = 0; index < nr_pages && error == 0; index++) {
+		uint64_t in_enclave = index % ENCLAVE_PAGES;
+
+		leaf.rcx = (struct epc_leaf_place){ instance, index * EPC_PAGE_SIZE };
+		leaf.linaddr = 0;
+		leaf.secs.instance = NULL;
+		if (in_enclave == 0) {
+			error = leaf_run(measure, &leaf, SGX_ECREATE, SGX_PT_SECS);
+			continue;
+		}
+		leaf.linaddr = ENCLAVE_BASE + in_enclave * EPC_PAGE_SIZE;
+		leaf.secs = leaf.rcx;
+		leaf.secs.offset -= in_enclave * EPC_PAGE_SIZE;
+		error = leaf_run(measure, &leaf, SGX_EADD, SGX_PT_REG);
+	}
+	return error;
+}
+
+/* An instance full of enclaves is mapped and reset, acknowledged at once. */
+static int remove_run(struct call *calls, uint64_t nr_pages, uint64_t *took_ns)
+{
+	struct epc_instance *instance;
+	struct measure measure;
+	uint64_t began_ns = 0;
+	int error = measure_init(&measure, nr_pages);
+
+	if (error != 0)
+		return error;
+	error = epc_open(measure.epc, measure.payer, NULL, &measure, &instance);
+	if (error == 0)
+		error = enclaves_build(&measure, instance, nr_pages);
+	if (error == 0)
+		error = populate(&measure, instance, nr_pages);
+	measure.calls = calls;
+	began_ns = cpu_ns();
+	if (error == 0)
+		error = instance_reset(&measure, instance);
+	*took_ns = cpu_ns() - began_ns;
+	if (error == 0 && measure.result != 0)
+		error = -EBUSY; /* SECS pages remain */
+	measure_fini(&measure);
+	return error;
+}
+
+/* The first run of each size is without the clock around each call. */
+static int run_remove_all(uint64_t nr_pages)
+{
+	struct call *calls = calloc(NR_CALLS_MAX, sizeof(*calls));
+	const struct call *longest = calls;
+	uint64_t least_ns = 0;
+	int error = calls != NULL ? 0 : -ENOMEM;
+
+	for (unsigned int run = 0; run < 2 * NR_REMOVE_RUNS && error == 0; run++) {
+		uint64_t took_ns;
+
+		error = remove_run(run % 2 ? calls : NULL, nr_pages, &took_ns);
+		if (run % 2 == 0 && (least_ns == 0 || took_ns < least_ns))
+			least_ns = took_ns;
+	}
+	for (unsigned int i = 0; i < NR_CALLS_MAX && error == 0; i++)
+		if (calls[i].least_ns > longest->least_ns)
+			longest = &calls[i];
+	if (error == 0)
+		printf("{\"ns\": %" PRIu64 ", \"longest_ns\": %" PRIu64 ", \"call\": \"%s\", "
+									"\"pages\": %" PRIu64 "}\n",
+		       least_ns, longest->least_ns, longest->name, nr_pages);
+	free(calls);
+	return error;
+}
+
 static int run_calls(uint64_t nr_pages)
 {
 	struct call *calls = calloc(NR_CALLS_MAX, sizeof(*calls));
@@ -359,6 +471,7 @@ int main(int argc, char **argv)
 	static const struct verb verbs[] = {
 		{ "alloc-free", run_alloc_free },
 		{ "calls", run_calls },
+		{ "remove-all", run_remove_all },
 	};
 	char *end = NULL;
 	uint64_t nr_pages = argc == 3 ? strtoull(argv[2], &end, 10) : 0;

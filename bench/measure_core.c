@@ -8,7 +8,7 @@
  * usage: measure_core alloc-free PAGES    allocates by faults, frees by release, charges go up
  *                                         four cgroups and the root; several rounds
  *        measure_core calls PAGES         populates in clusters, resets, releases: the longest call
- *        measure_core remove-all PAGES    resets an instance full of enclaves whose pages are mapped
+ *        measure_core remove-all PAGES    resets an instance full of enclaves, all pages mapped
  *
  * The core is deterministic: the n-th call of one run does the same work as the n-th of the next.
  * So the least time of each call over several runs is the call's own, without what a virtual
@@ -442,7 +442,7 @@ static int run_remove_all(uint64_t nr_pages)
 			longest = &calls[i];
 	if (error == 0)
 		printf("{\"ns\": %" PRIu64 ", \"longest_ns\": %" PRIu64 ", \"call\": \"%s\", "
-									"\"pages\": %" PRIu64 "}\n",
+		       "\"pages\": %" PRIu64 "}\n",
 		       least_ns, longest->least_ns, longest->name, nr_pages);
 	free(calls);
 	return error;

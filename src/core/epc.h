@@ -463,6 +463,9 @@ struct epc_page_report {
 void epc_page_report(const struct epc *epc, const struct epc_instance *instance, uint64_t index,
 		     struct epc_page_report *report);
 
+/* Whether an enclave has a page at that index, in the EPC or evicted. */
+bool epc_has_page(const struct epc_instance *instance, uint64_t index);
+
 /*
  * Every invariant as code; walks everything. On false, *why says which one, if why is not NULL.
  */

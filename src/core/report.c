@@ -123,3 +123,8 @@ void epc_page_report(const struct epc *epc, const struct epc_instance *instance,
 	       epc->sections[report->section].nr_pages)
 		report->section++;
 }
+
+bool epc_has_page(const struct epc_instance *instance, uint64_t index)
+{
+	return index_find(&instance->index, index) != PFN_NONE;
+}

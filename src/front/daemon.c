@@ -21,6 +21,7 @@
 #include "base/size.h"
 #include "front/describe.h"
 #include "front/device.h"
+#include "front/fetch.h"
 #include "front/instance.h"
 #include "front/journal.h"
 #include "front/mirror.h"
@@ -194,6 +195,11 @@ static int mount_make(struct life *life)
 		log_error("libfuse does not take the mount: %s", strerror(-error));
 		return error;
 	}
+	error = mount_device_number(&life->mount, &daemon->device_number);
+	if (error) {
+		log_error("%s cannot be looked at: %s", life->mount.dir, strerror(-error));
+		return error;
+	}
 	error = mount_lift_dirty_limits(&life->mount, &what);
 	if (error)
 		daemon_warn(daemon,
@@ -214,6 +220,8 @@ static int threads_start(struct life *life)
 	if (!error)
 		error = describer_new(daemon, &daemon->describer);
 	if (!error)
+		error = fetch_pool_new(&daemon->fetch_pool);
+	if (!error)
 		error = session_start(life->session, life->ended_fd);
 	if (error)
 		log_error("threads cannot be started: %s", strerror(-error));
@@ -229,6 +237,7 @@ static void parts_end(struct life *life)
 	mount_down(&life->mount);
 	if (life->session)
 		session_join(life->session);
+	fetch_pool_free(daemon->fetch_pool);
 	if (daemon->engine)
 		engine_stop(daemon->engine);
 	describer_free(daemon->describer);

@@ -17,6 +17,7 @@ struct journal;
 struct device;
 struct instance_table;
 struct describer;
+struct fetch_pool;
 
 struct daemon_options {
 	struct epc_section_config sections[EPC_NR_SECTIONS_MAX]; /* bytes unset */
@@ -35,10 +36,12 @@ struct daemon {
 	struct device *device;		  /* the directory dev/ */
 	struct instance_table *instances; /* open device nodes */
 	struct describer *describer;	  /* reads their command lines */
+	struct fetch_pool *fetch_pool;	  /* reads clients' memory */
 	struct node_table *nodes;
 	struct mirror *mirror;	 /* cgroups by id and by path */
 	struct journal *journal; /* records: log lines, events, history */
 	struct fuse_session *session;
+	dev_t device_number; /* of the mount's files */
 	uint64_t started_ns;
 	char *warnings[8]; /* for status: no cgroup2, bdi not settable, ... */
 	unsigned int nr_warnings;

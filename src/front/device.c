@@ -3,14 +3,18 @@
 #include "front/device.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "front/enclave.h"
 #include "front/instance.h"
 
 #define DIR_KEY "dev"
@@ -18,12 +22,14 @@
 #define NR_SECOND_OPENS_LOGGED 16u /* a client can try as often as it likes */
 
 enum device_kind {
+	DEVICE_SGX_ENCLAVE,
 	DEVICE_SGX_VEPC,
 	DEVICE_SGX_PROVISION,
 	NR_DEVICE_KINDS,
 };
 
 static const char *const device_names[NR_DEVICE_KINDS] = {
+	[DEVICE_SGX_ENCLAVE] = "sgx_enclave",
 	[DEVICE_SGX_VEPC] = "sgx_vepc",
 	[DEVICE_SGX_PROVISION] = "sgx_provision",
 };
@@ -51,6 +57,7 @@ struct device_node {
 };
 
 static const struct node_ops dir_ops;
+static const struct node_ops enclave_node_ops;
 static const struct node_ops vepc_node_ops;
 static const struct node_ops provision_node_ops;
 
@@ -137,6 +144,12 @@ static void dir_getattr(struct daemon *daemon, fuse_req_t req, struct node *node
 	fuse_reply_attr(req, &attr, 0);
 }
 
+static const struct node_ops *const kind_ops[NR_DEVICE_KINDS] = {
+	[DEVICE_SGX_ENCLAVE] = &enclave_node_ops,
+	[DEVICE_SGX_VEPC] = &vepc_node_ops,
+	[DEVICE_SGX_PROVISION] = &provision_node_ops,
+};
+
 static void dir_lookup(struct daemon *daemon, fuse_req_t req, struct node *dir, const char *name)
 {
 	struct device_node *new;
@@ -157,7 +170,7 @@ static void dir_lookup(struct daemon *daemon, fuse_req_t req, struct node *dir, 
 		return;
 	}
 	new->kind = kind;
-	new->node.ops = kind == DEVICE_SGX_VEPC ? &vepc_node_ops : &provision_node_ops;
+	new->node.ops = kind_ops[kind];
 	if (node_add(daemon->nodes, &new->node, NULL) != 0) {
 		free(new);
 		fuse_reply_err(req, ENOMEM);
@@ -252,15 +265,15 @@ static void node_close(struct daemon *daemon, struct device_node *device_node)
 }
 
 /* A worker that waits for the reader of the log would stop all clients. */
-static void second_open_log(struct daemon *daemon, pid_t tid)
+static void second_open_log(struct daemon *daemon, enum device_kind kind, pid_t tid)
 {
 	if (!log_is_writable(0) ||
 	    atomic_fetch_add(&daemon->device->nr_second_opens, 1) >= NR_SECOND_OPENS_LOGGED)
 		return;
-	log_warning("a second open of one inode of sgx_vepc by task %d is refused: opens of a "
+	log_warning("a second open of one inode of %s by task %d is refused: opens of a "
 		    "file that is bind-mounted share one page cache; bind-mount the directory "
 		    "%s/dev instead of the file",
-		    (int)tid, daemon->options.run_dir);
+		    device_names[kind], (int)tid, daemon->options.run_dir);
 }
 
 static void node_open(struct daemon *daemon, fuse_req_t req, struct node *node,
@@ -271,11 +284,14 @@ static void node_open(struct daemon *daemon, fuse_req_t req, struct node *node,
 	int error;
 
 	if (!node_claim(daemon->device, device_node)) {
-		second_open_log(daemon, fuse_req_ctx(req)->pid);
+		second_open_log(daemon, device_node->kind, fuse_req_ctx(req)->pid);
 		fuse_reply_err(req, EBUSY);
 		return;
 	}
-	error = instance_open(daemon, req, node->ino, &instance);
+	error = instance_open(daemon, req, node->ino,
+			      device_node->kind == DEVICE_SGX_ENCLAVE ? INSTANCE_ENCLAVE :
+									INSTANCE_VEPC,
+			      &instance);
 	if (error) {
 		node_unclaim(daemon->device, device_node);
 		fuse_reply_err(req, -error);
@@ -324,13 +340,24 @@ static void node_write(struct daemon *daemon, fuse_req_t req, struct node *node,
 		instance_write(daemon, req, instance, bytes, size, offset, file->writepage);
 }
 
-static void node_ioctl(struct daemon *daemon, fuse_req_t req, struct node *node, unsigned int cmd,
-		       const void *arg, const void *in, size_t in_size, size_t out_size)
+static void vepc_node_ioctl(struct daemon *daemon, fuse_req_t req, struct node *node,
+			    unsigned int cmd, const void *arg, const void *in, size_t in_size,
+			    size_t out_size)
 {
 	struct instance *instance = node_instance(req, node);
 
 	if (instance)
 		vepc_ioctl(daemon, req, instance, cmd, arg, in, in_size, out_size);
+}
+
+static void enclave_node_ioctl(struct daemon *daemon, fuse_req_t req, struct node *node,
+			       unsigned int cmd, const void *arg, const void *in, size_t in_size,
+			       size_t out_size)
+{
+	struct instance *instance = node_instance(req, node);
+
+	if (instance)
+		enclave_ioctl(daemon, req, instance, cmd, arg, in, in_size, out_size);
 }
 
 static void node_fallocate(struct daemon *daemon, fuse_req_t req, struct node *node, int mode,
@@ -351,6 +378,19 @@ static void provision_open(struct daemon *daemon, fuse_req_t req, struct node *n
 	fuse_reply_open(req, file);
 }
 
+bool device_is_provision(struct daemon *daemon, pid_t tid, unsigned int fd)
+{
+	struct statx file;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%u", (int)tid, fd);
+	/* What the kernel knows by itself: a file system that does not answer keeps nobody. */
+	if (tid <= 0 || statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &file) != 0)
+		return false;
+	return makedev(file.stx_dev_major, file.stx_dev_minor) == daemon->device_number &&
+	       node_ops_of(daemon->nodes, file.stx_ino) == &provision_node_ops;
+}
+
 static void node_free(struct daemon *daemon, struct node *node)
 {
 	(void)daemon;
@@ -363,19 +403,30 @@ static const struct node_ops dir_ops = {
 	.readdir = dir_readdir,
 };
 
+static const struct node_ops enclave_node_ops = {
+	.getattr = node_getattr,
+	.setattr = node_setattr,
+	.open = node_open,
+	.read = node_read,
+	.write = node_write,
+	.ioctl = enclave_node_ioctl,
+	.release = node_release,
+	.free = node_free,
+};
+
 static const struct node_ops vepc_node_ops = {
 	.getattr = node_getattr,
 	.setattr = node_setattr,
 	.open = node_open,
 	.read = node_read,
 	.write = node_write,
-	.ioctl = node_ioctl,
+	.ioctl = vepc_node_ioctl,
 	.fallocate = node_fallocate,
 	.release = node_release,
 	.free = node_free,
 };
 
-/* What it is for, enclaves with the provisioning key, is not here yet: it opens, that is all. */
+/* It opens, that is all: its descriptor lets an enclave have the provisioning key. */
 static const struct node_ops provision_node_ops = {
 	.getattr = node_getattr,
 	.setattr = node_setattr,

@@ -16,4 +16,7 @@ struct device;
 int device_new(struct daemon *daemon, struct device **device);
 void device_free(struct device *device);
 
+/* Whether that descriptor of the task is an open sgx_provision of this mount. May take long. */
+bool device_is_provision(struct daemon *daemon, pid_t tid, unsigned int fd);
+
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "front/describe.h"
+#include "front/enclave.h"
 #include "front/journal.h"
 #include "front/requester.h"
 
@@ -105,6 +106,7 @@ static void instance_free(struct instance_table *table, struct instance *instanc
 	if (instance->id)
 		shown_remove(table, instance);
 	instance_vm_put(instance);
+	enclave_free(instance->enclave);
 	free(instance->cmdline);
 	free(instance->cgroup_path);
 	free(instance);
@@ -146,7 +148,11 @@ static int instance_add(struct instance_table *table, struct epc *epc, struct in
 	if (!new->cgroup_path || shown_reserve(table) != 0 || !instance_vm_join(table, new))
 		return -ENOMEM;
 	sibling = instance_vm_sibling(new);
-	error = epc_open(epc, new->opener->cgroup, sibling ? sibling->core : NULL, new, &new->core);
+	if (new->enclave)
+		error = epc_open_enclave(epc, new->opener->cgroup, new, &new->core);
+	else
+		error = epc_open(epc, new->opener->cgroup, sibling ? sibling->core : NULL, new,
+				 &new->core);
 	if (error) {
 		instance_vm_leave(table, new);
 		instance_vm_put(new);
@@ -160,15 +166,21 @@ static int instance_add(struct instance_table *table, struct epc *epc, struct in
 	return 0;
 }
 
-int instance_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, struct instance **instance)
+int instance_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, enum instance_kind kind,
+		  struct instance **instance)
 {
 	const struct fuse_ctx *task = fuse_req_ctx(req);
 	struct instance *new = calloc(1, sizeof(*new));
 	struct timespec now;
-	int error;
+	int error = -ENOMEM;
 
 	if (!new)
 		return -ENOMEM;
+	if (kind == INSTANCE_ENCLAVE) {
+		new->enclave = enclave_new();
+		if (!new->enclave)
+			goto free_instance;
+	}
 	new->ino = ino;
 	opener_describe(new, task);
 	new->opener = mirror_of_task(daemon->mirror, task->pid);
@@ -179,14 +191,17 @@ int instance_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, struct 
 
 	error = instance_add(daemon->instances, engine_lock(daemon->engine), new);
 	engine_unlock(daemon->engine);
-	if (error) {
-		mirror_put(daemon->mirror, new->opener);
-		free(new->cgroup_path);
-		free(new);
-		return error;
-	}
+	if (error)
+		goto put_opener;
 	*instance = new;
 	return 0;
+put_opener:
+	mirror_put(daemon->mirror, new->opener);
+	free(new->cgroup_path);
+	enclave_free(new->enclave);
+free_instance:
+	free(new);
+	return error;
 }
 
 void instance_release(struct daemon *daemon, struct instance *instance)

@@ -13,6 +13,7 @@
 #include "epc/abi.h"
 #include "front/daemon.h"
 
+struct enclave;
 struct instance_table;
 struct instance_vm;
 struct mirror_cgroup;
@@ -29,6 +30,7 @@ struct instance {
 	uint64_t opened_ns;
 
 	/* Of instance*.c and of the two kinds only. */
+	struct enclave *enclave; /* NULL: virtual EPC */
 	fuse_ino_t ino;
 	struct mirror_cgroup *opener; /* a reference; NULL once released */
 	/* under the engine's lock */
@@ -53,11 +55,16 @@ void instance_table_stop(struct instance_table *table);
 /* After engine_free(). */
 void instance_table_free(struct instance_table *table);
 
+enum instance_kind {
+	INSTANCE_VEPC,
+	INSTANCE_ENCLAVE,
+};
+
 /*
  * A new instance for this inode, opened by the task that sent req; it answers nothing.
  * instance_release() ends it: the memory goes with EPC_EFFECT_GONE. Errors: -ENOMEM.
  */
-int instance_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino,
+int instance_open(struct daemon *daemon, fuse_req_t req, fuse_ino_t ino, enum instance_kind kind,
 		  struct instance **instance);
 void instance_release(struct daemon *daemon, struct instance *instance);
 

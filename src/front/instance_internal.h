@@ -22,6 +22,7 @@ enum instance_request_kind {
 	INSTANCE_REQUEST_FALLOCATE,
 	INSTANCE_REQUEST_LEAF,
 	INSTANCE_REQUEST_LOSE,
+	INSTANCE_REQUEST_ENCLAVE, /* an ioctl of sgx_enclave */
 };
 
 struct instance_loss;
@@ -35,11 +36,12 @@ struct instance_request {
 	enum instance_request_kind kind;
 	fuse_req_t req;
 	struct instance *instance;   /* READ: it stays until the answer is delivered */
-	struct mirror_cgroup *payer; /* LEAF: a reference; NULL: the opener's pays */
+	struct mirror_cgroup *payer; /* LEAF, ENCLAVE: a reference; NULL: the opener's pays */
 	struct instance_loss *loss;  /* LOSE: the command that it is a part of */
 	struct parked parked;
 	struct instance_request *next, *prev; /* of the table, under the engine's lock */
-	_Alignas(8) char buffer[];	      /* READ: the bytes. LEAF: struct epc_vepc_leaf */
+	_Alignas(8) char buffer
+		[]; /* READ: the bytes; LEAF: struct epc_vepc_leaf; ENCLAVE: struct enclave_call */
 };
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of virtual EPC: page faults, write-backs and fallocate, and how every request comes back
+ * Requests of instances: page faults, write-backs and fallocate, and how every request comes back
  * from the core; see instance_internal.h.
  */
 #include "front/instance_internal.h"
@@ -8,9 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "front/enclave.h"
 #include "front/requester.h"
 
 #define WRITE_PIECE_BYTES ((size_t)16 * EPC_PAGE_SIZE) /* one hold of the lock: some 10 us */
@@ -84,6 +87,15 @@ void instance_request_park(struct instance_table *table, struct instance_request
 				(void *)(uintptr_t)request->parked.key);
 }
 
+/*
+ * Who pays for a fault of the task: NULL, the opener, also when it is one of ours that reads the
+ * memory of a client which is a mapping of the device.
+ */
+static struct mirror_cgroup *payer_of(struct daemon *daemon, pid_t tid)
+{
+	return tgkill(getpid(), tid, 0) == 0 ? NULL : mirror_of_task(daemon->mirror, tid);
+}
+
 void instance_read(struct daemon *daemon, fuse_req_t req, struct instance *instance, size_t size,
 		   off_t offset)
 {
@@ -106,7 +118,7 @@ void instance_read(struct daemon *daemon, fuse_req_t req, struct instance *insta
 	request->core.first = (uint64_t)offset >> EPC_PAGE_SHIFT;
 	request->core.count = size >> EPC_PAGE_SHIFT;
 	request->core.buffer = request->buffer;
-	payer = mirror_of_task(daemon->mirror, fuse_req_ctx(req)->pid);
+	payer = payer_of(daemon, fuse_req_ctx(req)->pid);
 
 	epc = engine_lock(daemon->engine);
 	request->core.payer = payer ? payer->cgroup : instance->opener->cgroup;
@@ -210,6 +222,8 @@ bool instance_reply(void *context, struct epc_request *core)
 	struct instance_request *request = request_of(core);
 	int result = core->result;
 
+	if (request->kind == INSTANCE_REQUEST_ENCLAVE)
+		return enclave_reply(request);
 	parked_remove(daemon->instances->parked, &request->parked);
 	switch (request->kind) {
 	case INSTANCE_REQUEST_READ:
@@ -231,6 +245,8 @@ bool instance_reply(void *context, struct epc_request *core)
 	case INSTANCE_REQUEST_LOSE:
 		instance_loss_put(request->loss, result < 0 ? result : 0);
 		break;
+	case INSTANCE_REQUEST_ENCLAVE:
+		break; /* above */
 	}
 	return true;
 }
@@ -257,7 +273,8 @@ void instance_replied(void *context, struct epc *epc, struct epc_request *core)
 /* A request whose thread is being killed. */
 struct killed {
 	struct epc *epc;
-	bool is_left; /* the core has it, and cannot end it now */
+	bool is_left;			   /* it cannot be ended now */
+	struct instance_request *is_ended; /* it has come back to us */
 };
 
 static void request_interrupt(void *context, struct parked *parked)
@@ -267,7 +284,11 @@ static void request_interrupt(void *context, struct parked *parked)
 		(struct instance_request *)((char *)parked -
 					    offsetof(struct instance_request, parked));
 
-	if (request->core.waits_at)
+	if (request->kind == INSTANCE_REQUEST_ENCLAVE && enclave_interrupt(killed->epc, request))
+		killed->is_ended = request;
+	else if (request->kind == INSTANCE_REQUEST_ENCLAVE)
+		killed->is_left = true;
+	else if (request->core.waits_at)
 		epc_interrupt(killed->epc, &request->core);
 	else /* a leaf waits for something else, and may be parked later; a READ is answered */
 		killed->is_left = request->kind == INSTANCE_REQUEST_LEAF;
@@ -287,13 +308,15 @@ bool instance_watch(struct daemon *daemon)
 			struct killed killed = { 0 };
 
 			after_key = refs[i].key;
-			if (!requester_is_killed(refs[i].tid)) {
+			if (!refs[i].ends_at_signal && !requester_is_killed(refs[i].tid)) {
 				has_left = true;
 				continue;
 			}
 			killed.epc = engine_lock(daemon->engine);
 			parked_with(parked, refs[i].key, request_interrupt, &killed);
 			engine_unlock(daemon->engine);
+			if (killed.is_ended)
+				enclave_interrupted(killed.is_ended);
 			has_left |= killed.is_left;
 		}
 	} while (nr == NR_WATCHED_AT_ONCE);

@@ -4,10 +4,13 @@
 
 #include <stdlib.h>
 
-/* A process that is not known, of another pid namespace, say, has a VM for each instance. */
+/*
+ * An enclave of a host process is a VM of its own. A process that is not known, of another pid
+ * namespace, say, has a VM for each instance.
+ */
 static bool is_known(const struct instance *opener)
 {
-	return opener->pid > 0 && opener->start_time;
+	return !opener->enclave && opener->pid > 0 && opener->start_time;
 }
 
 static struct instance_vm **bucket_of(struct instance_table *table, int pid)

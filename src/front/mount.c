@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -345,24 +346,24 @@ int mount_link(struct mount_point *point)
 	return -error;
 }
 
-/* MAJOR:MINOR of the mount, without asking the file system: nobody serves it yet. */
-static int device_find(const struct mount_point *point, char *device, size_t size)
+/* Without asking the file system: nobody serves it yet. */
+int mount_device_number(const struct mount_point *point, dev_t *number)
 {
 	struct statx attr;
 
 	if (statx(AT_FDCWD, point->dir, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, 0, &attr) < 0)
 		return -errno;
-	snprintf(device, size, "%u:%u", attr.stx_dev_major, attr.stx_dev_minor);
+	*number = makedev(attr.stx_dev_major, attr.stx_dev_minor);
 	return 0;
 }
 
-static int setting_write(const char *device, const char *name, const char *value)
+static int setting_write(dev_t device, const char *name, const char *value)
 {
 	char path[128];
 	int error = 0;
 	int fd;
 
-	snprintf(path, sizeof(path), "/sys/class/bdi/%s/%s", device, name);
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(device), minor(device), name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -374,11 +375,11 @@ static int setting_write(const char *device, const char *name, const char *value
 
 int mount_lift_dirty_limits(const struct mount_point *point, const char **why)
 {
-	char device[32];
+	dev_t device;
 	int error;
 
 	*why = "max_ratio of its bdi (the mount's device number is not known)";
-	error = device_find(point, device, sizeof(device));
+	error = mount_device_number(point, &device);
 	if (error)
 		return error;
 	*why = "max_ratio of its bdi in /sys/class/bdi";

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define MOUNT_FS_TYPE "fuse.epcd"
 #define MOUNT_LINK "/dev/sgx_vepc"
@@ -34,6 +35,9 @@ int mount_up(struct mount_point *point);
 
 /* The link in /dev. 0 or -errno, logged. */
 int mount_link(struct mount_point *point);
+
+/* That files of the mount have. 0 or -errno. */
+int mount_device_number(const struct mount_point *point, dev_t *number);
 
 /*
  * Lifts the limits on dirty pages, which are meant for slow file systems: with them a client pays

@@ -139,6 +139,19 @@ struct node *node_find(struct node_table *table, fuse_ino_t ino)
 	return node;
 }
 
+const struct node_ops *node_ops_of(struct node_table *table, uint64_t ino)
+{
+	const struct node_ops *ops = NULL;
+	struct node *node;
+
+	pthread_mutex_lock(&table->lock);
+	node = find_by_ino(table, ino);
+	if (node)
+		ops = node->ops;
+	pthread_mutex_unlock(&table->lock);
+	return ops;
+}
+
 static void unlink_node(struct node_table *table, struct node *node)
 {
 	struct node **link = &table->by_ino[bucket_of_ino(node->ino)];

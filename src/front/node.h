@@ -73,6 +73,9 @@ struct node *node_get(struct node_table *table, const char *key);
 /* The node of an inode number that the kernel uses: always there while it does. */
 struct node *node_find(struct node_table *table, fuse_ino_t ino);
 
+/* What the node of any number does, or NULL: there is no such node. */
+const struct node_ops *node_ops_of(struct node_table *table, uint64_t ino);
+
 /* The kernel forgets nr_lookups of its look-ups. */
 void node_forget(struct node_table *table, struct daemon *daemon, fuse_ino_t ino,
 		 uint64_t nr_lookups);

@@ -87,6 +87,16 @@ void parked_interrupt(struct parked_table *table, uint64_t key)
 		return;
 }
 
+bool parked_is_interrupted(struct parked_table *table, const struct parked *parked)
+{
+	bool is;
+
+	pthread_mutex_lock(&table->lock);
+	is = parked->is_interrupted;
+	pthread_mutex_unlock(&table->lock);
+	return is;
+}
+
 unsigned int parked_interrupted(struct parked_table *table, uint64_t after_key,
 				struct parked_ref *refs, unsigned int nr_max)
 {
@@ -96,7 +106,11 @@ unsigned int parked_interrupted(struct parked_table *table, uint64_t after_key,
 	for (struct parked *parked = table->head.next; parked != &table->head && nr < nr_max;
 	     parked = parked->next) {
 		if (parked->is_interrupted && parked->key > after_key)
-			refs[nr++] = (struct parked_ref){ .key = parked->key, .tid = parked->tid };
+			refs[nr++] = (struct parked_ref){
+				.key = parked->key,
+				.tid = parked->tid,
+				.ends_at_signal = parked->ends_at_signal,
+			};
 	}
 	pthread_mutex_unlock(&table->lock);
 	return nr;

@@ -22,6 +22,7 @@ struct parked_table;
 struct parked {
 	uint64_t key; /* 0: not in the table */
 	pid_t tid;
+	bool ends_at_signal; /* its owner's: any signal ends it, not only one that kills */
 	bool is_interrupted;
 	struct parked *next, *prev;
 };
@@ -36,9 +37,12 @@ void parked_remove(struct parked_table *table, struct parked *parked);
 /* The callback's: notes that the request of this key is interrupted, if it is still there. */
 void parked_interrupt(struct parked_table *table, uint64_t key);
 
+bool parked_is_interrupted(struct parked_table *table, const struct parked *parked);
+
 struct parked_ref {
 	uint64_t key;
 	pid_t tid;
+	bool ends_at_signal;
 };
 /* The interrupted ones with a key above after_key, ascending, at most nr_max. Returns how many. */
 unsigned int parked_interrupted(struct parked_table *table, uint64_t after_key,

@@ -94,7 +94,8 @@ int run_namespace_enter(char name[64])
 static bool is_ours(const char *name)
 {
 	return strcmp(name, "epcd") == 0 || strcmp(name, "epcd.lock") == 0 ||
-	       strcmp(name, "sgx_vepc") == 0 || strcmp(name, "sgx_provision") == 0;
+	       strcmp(name, "sgx_enclave") == 0 || strcmp(name, "sgx_vepc") == 0 ||
+	       strcmp(name, "sgx_provision") == 0;
 }
 
 static int link_copy(int old_fd, int new_fd, const char *name)
@@ -170,7 +171,9 @@ static int entries_copy(int old_fd, int new_fd)
 
 static int ours_make(int new_fd)
 {
-	if (mkdirat(new_fd, "epcd", 0755) || symlinkat("epcd/dev/sgx_vepc", new_fd, "sgx_vepc") ||
+	if (mkdirat(new_fd, "epcd", 0755) ||
+	    symlinkat("epcd/dev/sgx_enclave", new_fd, "sgx_enclave") ||
+	    symlinkat("epcd/dev/sgx_vepc", new_fd, "sgx_vepc") ||
 	    symlinkat("epcd/dev/sgx_provision", new_fd, "sgx_provision"))
 		return -errno;
 	return 0;

@@ -98,10 +98,10 @@ def test_what_is_no_memory(daemon, node):
 
 
 def test_names(daemon):
-    """Goal: dev/ has the two nodes and nothing can be made or removed. Method: try."""
+    """Goal: dev/ has the three nodes and nothing can be made or removed. Method: try."""
     dev = daemon.run_dir / "dev"
-    assert sorted(os.listdir(dev)) == ["sgx_provision", "sgx_vepc"]
-    for name in ("sgx_enclave", "sgx_vepc2", "n" * 255, " "):
+    assert sorted(os.listdir(dev)) == ["sgx_enclave", "sgx_provision", "sgx_vepc"]
+    for name in ("sgx_enclave2", "sgx_vepc2", "n" * 255, " "):
         fails_with(errno.ENOENT, os.open, dev / name, os.O_RDWR)
     fails_with(errno.EPERM, os.unlink, dev / "sgx_vepc")
     fails_with(errno.EPERM, os.mkdir, dev / "new")

@@ -56,6 +56,14 @@ class Daemon:
     def vepc(self):
         return self.run_dir / "dev" / "sgx_vepc"
 
+    @property
+    def enclave(self):
+        return self.run_dir / "dev" / "sgx_enclave"
+
+    @property
+    def provision(self):
+        return self.run_dir / "dev" / "sgx_provision"
+
     def status(self):
         return json.loads((self.run_dir / "status").read_text())
 

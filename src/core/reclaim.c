@@ -272,7 +272,7 @@ void reclaim_unmapped(struct epc *epc, struct epc_unmap *unmap)
 		page_unmapping_over(epc, page);
 		if (unmap->instance->is_releasing)
 			operation_release_page(epc, page);
-		else
-			cgroup_wake_up(epc, page->stake->cgroup);
 	}
+	/* For its pages, and for the batch: it may be another's that was wanted. */
+	cgroup_wake_all(epc);
 }

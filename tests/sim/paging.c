@@ -525,6 +525,13 @@ static void close_one(struct world *w, struct enclave *enclave)
 	take_effects(w);
 }
 
+static void set_limit(struct world *w)
+{
+	uint64_t max = below(w, 2) ? EPC_MAX_UNLIMITED : 4096 * (4 + below(w, 40));
+
+	epc_cgroup_set_max(w->epc, any_group(w), max);
+}
+
 static void one_step(struct world *w)
 {
 	unsigned int number = (unsigned int)below(w, NR_ENCLAVES);
@@ -562,8 +569,7 @@ static void one_step(struct world *w)
 	else if (draw < 868)
 		w->swap_fail_in = 1 + (unsigned int)below(w, 6);
 	else if (draw < 880)
-		epc_cgroup_set_max(w->epc, any_group(w),
-				   below(w, 2) ? EPC_MAX_UNLIMITED : 4096 * (4 + below(w, 40)));
+		set_limit(w);
 	else
 		epc_step(w->epc);
 	take_effects(w);

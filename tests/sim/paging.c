@@ -154,8 +154,6 @@ static void swap_drop(void *context, uint32_t slot)
 	((struct world *)context)->is_stored[slot] = false;
 }
 
-static void fill_swap_while_one_waits(struct world *w);
-
 static void world_begin(struct world *w)
 {
 	bool is_script = w->seed % 16 == 1;
@@ -188,8 +186,6 @@ static void world_begin(struct world *w)
 	w->next_value = 1;
 	for (unsigned int i = 0; i < NR_ENCLAVES; i++)
 		w->enclaves[i].base = (UINT64_C(1) << 40) + i * ENCLAVE_SIZE;
-	if (is_script)
-		fill_swap_while_one_waits(w);
 }
 
 static void reply(struct world *w, struct epc_request *request)
@@ -689,6 +685,8 @@ int main(int argc, char **argv)
 		w->random = random_mix(seed, 0);
 		w->mutant = mutant;
 		world_begin(w);
+		if (w->seed % 16 == 1)
+			fill_swap_while_one_waits(w);
 		for (; w->step < STEPS_OF_A_WORLD && done < nr_steps; w->step++, done++)
 			one_step(w);
 		world_end(w);

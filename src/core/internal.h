@@ -19,8 +19,9 @@
 #define CLUSTER_RESERVE_PAGES 64u /* left free by clusters, as the kernel's high watermark */
 #define TAKE_BACK_PAGES_MIN 16u	  /* the kernel's reclaim batch */
 #define WAITERS_PER_STEP 32u
-#define RECLAIM_PAGES 16u	  /* a batch, as the kernel's SGX_NR_TO_SCAN */
-#define NR_RECLAIM_BATCHES 4u	  /* unmappings in flight: as many as there are unmappers */
+#define RECLAIM_PAGES 16u     /* a batch, as the kernel's SGX_NR_TO_SCAN */
+#define NR_RECLAIM_BATCHES 4u /* unmappings in flight: as many as there are unmappers */
+#define SWAP_RETRY_NS UINT64_C(1000000000)
 #define INDEX_SECS EPC_NR_INDICES /* an enclave's SECS and VA pages, beyond all addresses */
 #define INDEX_VA (EPC_NR_INDICES + 1)
 #define INDEX_LAST (2 * EPC_NR_INDICES - 1)
@@ -262,6 +263,7 @@ struct epc {
 	unsigned int first_record, nr_records;
 	struct epc_stake *stakes[NR_STAKE_BUCKETS];
 	uint32_t nr_swap_slots, nr_swap_free;
+	uint64_t swap_retry_ns; /* a page could not be stored: no other is before that time */
 	uint32_t swap_head, swap_unused; /* free slots; slots from there on were never used */
 	struct epc_swap_ops swap;
 	struct evicted *evicted;

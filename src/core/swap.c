@@ -12,7 +12,7 @@
 
 bool swap_has_room(const struct epc *epc)
 {
-	return epc->nr_swap_free != 0;
+	return epc->nr_swap_free != 0 && epc->now_ns >= epc->swap_retry_ns;
 }
 
 uint32_t swap_find(const struct epc *epc, const struct epc_instance *instance, uint64_t index)
@@ -129,6 +129,9 @@ static int seal(struct epc *epc, struct epc_page *page, struct evicted *evicted)
 	/* It comes back at once. Nobody has changed a bit of it. */
 	epc->nr_swap_failures++;
 	(void)eldu(epc, evicted, pfn);
+	/* Nobody waits for what cannot be; a while later, or with room, it is tried again. */
+	epc->swap_retry_ns = epc->now_ns + SWAP_RETRY_NS;
+	cgroup_wake_all(epc);
 	return -EIO;
 }
 
@@ -212,6 +215,7 @@ void swap_drop(struct epc *epc, uint32_t slot)
 	version_put(evicted->instance->host, evicted);
 	evicted->instance->host->nr_evicted--;
 	epc->nr_evicted--;
+	epc->swap_retry_ns = 0;
 	if (epc->swap.drop_fn)
 		epc->swap.drop_fn(epc->swap.context, slot);
 	slot_put(epc, slot);

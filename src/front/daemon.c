@@ -28,6 +28,7 @@
 #include "front/mount.h"
 #include "front/notify.h"
 #include "front/session.h"
+#include "front/swap_store.h"
 
 #define EXIT_MOUNT_LOST 1
 #define EXIT_SETUP 2
@@ -121,13 +122,25 @@ static void fds_close(struct life *life)
 			close(fds[i]);
 }
 
+static int swap_make(struct daemon *daemon)
+{
+	daemon->nr_swap_slots = swap_option_nr_slots(&daemon->options);
+	if (!daemon->nr_swap_slots)
+		return 0;
+	return swap_store_new(daemon->options.swap_path, daemon->nr_swap_slots, &daemon->swap);
+}
+
 static int engine_make(struct daemon *daemon)
 {
 	const struct daemon_options *options = &daemon->options;
+	struct engine_swap swap = { .nr_slots = daemon->nr_swap_slots };
 	struct epc *epc;
-	int error = engine_new(options->sections, options->nr_sections, &engine_ops, daemon,
-			       &daemon->engine);
+	int error;
 
+	if (daemon->swap)
+		swap.ops = swap_store_ops(daemon->swap);
+	error = engine_new(options->sections, options->nr_sections, &swap, &engine_ops, daemon,
+			   &daemon->engine);
 	if (error) {
 		log_error("no EPC of these sizes can be made (%s): give smaller sections with "
 			  "--epc",
@@ -160,8 +173,10 @@ static int mirror_make(struct daemon *daemon)
 static int parts_make(struct life *life)
 {
 	struct daemon *daemon = &life->daemon;
-	int error = engine_make(daemon);
+	int error = swap_make(daemon);
 
+	if (!error)
+		error = engine_make(daemon);
 	if (error)
 		return error;
 	error = mirror_make(daemon);
@@ -250,6 +265,7 @@ static void parts_end(struct life *life)
 	if (daemon->mirror)
 		mirror_free(daemon->mirror);
 	engine_free(daemon->engine);
+	swap_store_free(daemon->swap);
 	instance_table_free(daemon->instances);
 	device_free(daemon->device);
 	if (daemon->journal)

@@ -18,6 +18,7 @@ struct device;
 struct instance_table;
 struct describer;
 struct fetch_pool;
+struct swap_store;
 
 struct daemon_options {
 	struct epc_section_config sections[EPC_NR_SECTIONS_MAX]; /* bytes unset */
@@ -26,12 +27,17 @@ struct daemon_options {
 	const char *cgroup_root; /* NULL: find the cgroup2 mount */
 	bool links_dev;		 /* --link-dev */
 	bool is_debug;		 /* --debug */
-	uint64_t max_bytes;	 /* limit on the whole EPC (epcd run without a cgroup of its own) */
+	const char *swap_path;	 /* --swap FILE; NULL: memory */
+	bool has_swap_max;	 /* --swap-max, else 4 times the EPC */
+	uint64_t swap_max_bytes;
+	uint64_t max_bytes; /* limit on the whole EPC (epcd run without a cgroup of its own) */
 	int log_level;
 };
 
 struct daemon {
 	struct daemon_options options;
+	struct swap_store *swap; /* NULL: nothing is evicted */
+	uint32_t nr_swap_slots;
 	struct engine *engine;
 	struct device *device;		  /* the directory dev/ */
 	struct instance_table *instances; /* open device nodes */

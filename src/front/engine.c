@@ -147,7 +147,8 @@ static void locks_fini(struct engine *engine)
 }
 
 int engine_new(const struct epc_section_config *sections, unsigned int nr_sections,
-	       const struct engine_ops *ops, void *context, struct engine **engine)
+	       const struct engine_swap *swap, const struct engine_ops *ops, void *context,
+	       struct engine **engine)
 {
 	struct epc_config config = { .nr_sections = nr_sections };
 	struct engine *new;
@@ -178,6 +179,10 @@ int engine_new(const struct epc_section_config *sections, unsigned int nr_sectio
 	if (getrandom(config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 		goto free_engine;
 	config.sections = new->sections;
+	if (swap) {
+		config.nr_swap_slots = swap->nr_slots;
+		config.swap = swap->ops;
+	}
 	config.allocator = pool_allocator(new->pool);
 	error = epc_new(&config, &new->epc);
 	if (error)

@@ -29,13 +29,21 @@ struct engine_ops {
 	void (*record)(void *context, const struct epc_record *record);
 };
 
+/* Where evicted pages are kept, and how many there is room for. */
+struct engine_swap {
+	struct epc_swap_ops ops;
+	uint32_t nr_slots;
+};
+
 /*
  * Makes the engine and its EPC (the contents' memory is reserved, not used, until a page has
- * bytes). engine_start() starts the stepper and the unmappers, engine_stop() ends them: no new
- * request may come by then. Errors: -ENOMEM, -EINVAL, -EAGAIN (threads), -EIO (no random bytes).
+ * bytes). swap: NULL, nothing is evicted. engine_start() starts the stepper and the unmappers,
+ * engine_stop() ends them: no new request may come by then. Errors: -ENOMEM, -EINVAL, -EAGAIN
+ * (threads), -EIO (no random bytes).
  */
 int engine_new(const struct epc_section_config *sections, unsigned int nr_sections,
-	       const struct engine_ops *ops, void *context, struct engine **engine);
+	       const struct engine_swap *swap, const struct engine_ops *ops, void *context,
+	       struct engine **engine);
 int engine_start(struct engine *engine);
 void engine_stop(struct engine *engine);
 void engine_free(struct engine *engine);

@@ -17,12 +17,15 @@
 #include "front/daemon.h"
 #include "front/run.h"
 #include "front/section.h"
+#include "front/swap_store.h"
 
 #define EXIT_BAD_USE 2
 #define RUN_DIR_DEFAULT "/run/epcd"
 
 enum {
 	OPTION_EPC = 1,
+	OPTION_SWAP,
+	OPTION_SWAP_MAX,
 	OPTION_RUN_DIR,
 	OPTION_LINK_DEV,
 	OPTION_LOG_LEVEL,
@@ -34,6 +37,8 @@ enum {
 
 static const struct option long_options[] = {
 	{ "epc", required_argument, NULL, OPTION_EPC },
+	{ "swap", required_argument, NULL, OPTION_SWAP },
+	{ "swap-max", required_argument, NULL, OPTION_SWAP_MAX },
 	{ "run-dir", required_argument, NULL, OPTION_RUN_DIR },
 	{ "link-dev", no_argument, NULL, OPTION_LINK_DEV },
 	{ "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
@@ -48,11 +53,15 @@ static const char help_text[] = "usage: epcd [options]\n"
 				"       epcd run [options] -- COMMAND [ARGUMENT]...   (epcd run "
 				"--help)\n"
 				"\n"
-				"Gives virtual machines their SGX EPC on a machine without SGX.\n"
+				"Gives virtual machines and enclaves their SGX EPC on a machine "
+				"without SGX.\n"
 				"\n"
 				"  --epc SIZE[@NODE]   a section of EPC, on a NUMA node (default "
 				"64M@0); up to 8 times;\n"
 				"                      bytes or with suffix K, M, G\n"
+				"  --swap-max SIZE     what enclaves may have outside of the EPC "
+				"(default 4 times the EPC)\n"
+				"  --swap FILE         keep that in a file, not in memory\n"
 				"  --run-dir DIR       where to mount devices and control files "
 				"(default " RUN_DIR_DEFAULT ")\n"
 				"  --link-dev          make /dev/sgx_vepc a link to "
@@ -74,6 +83,10 @@ static int option_take(int option, const char *argument, struct daemon_options *
 	switch (option) {
 	case OPTION_EPC:
 		return section_option_add(options, argument);
+	case OPTION_SWAP:
+		return swap_option_take(options, argument);
+	case OPTION_SWAP_MAX:
+		return swap_max_option_take(options, argument);
 	case OPTION_RUN_DIR:
 		options->run_dir = argument;
 		return 0;

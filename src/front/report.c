@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "front/instance.h"
 #include "front/journal.h"
+#include "front/swap_store.h"
 
 /* json_object_set_new() and others take NULL for "no memory came before" and fail: one check. */
 struct object {
@@ -130,6 +131,10 @@ static struct object epc_object(const struct status *status)
 	set_pages(&object, "free_bytes", status->epc.nr_free);
 	set_pages(&object, "used_bytes", status->epc.nr_pages - status->epc.nr_free);
 	set_pages(&object, "speculative_bytes", status->epc.nr_speculative);
+	set_pages(&object, "active_bytes", status->epc.nr_active);
+	set_pages(&object, "inactive_bytes", status->epc.nr_inactive);
+	set_pages(&object, "low_bytes", status->epc.low_pages);
+	set_pages(&object, "high_bytes", status->epc.high_pages);
 	set_object(&object, "sections", &sections);
 	return object;
 }
@@ -144,6 +149,22 @@ static struct object status_counters(const struct status *status)
 	set_number(&object, "resets", status->epc.nr_resets);
 	set_number(&object, "taken_back", status->epc.nr_taken_back);
 	set_number(&object, "leaves", status->epc.nr_leaves);
+	set_number(&object, "evictions", status->epc.nr_evictions);
+	set_number(&object, "loads", status->epc.nr_loads);
+	set_number(&object, "soft_faults", status->epc.nr_soft_faults);
+	set_number(&object, "refaults", status->epc.nr_refaults);
+	return object;
+}
+
+/* resident: what the store takes, which gives back in larger pieces. */
+static struct object swap_object(const struct daemon *daemon, const struct status *status)
+{
+	struct object object = { .json = json_object() };
+
+	set_pages(&object, "total_bytes", daemon->nr_swap_slots);
+	set_pages(&object, "used_bytes", status->epc.nr_evicted);
+	set_number(&object, "resident_bytes", swap_store_bytes(daemon->swap));
+	set_text(&object, "kind", daemon->options.swap_path ? "file" : "memory");
 	return object;
 }
 
@@ -173,12 +194,13 @@ static struct object warnings_object(const struct daemon *daemon)
 int report_status(struct daemon *daemon, char **text, size_t *size)
 {
 	struct object object = { .json = json_object() };
-	struct object epc, counters, lock, warnings;
+	struct object epc, swap, counters, lock, warnings;
 	char *run_dir = text_escape_string_new(daemon->options.run_dir);
 	struct status status;
 
 	status_copy(daemon, &status);
 	epc = epc_object(&status);
+	swap = swap_object(daemon, &status);
 	counters = status_counters(&status);
 	lock = lock_object(daemon);
 	warnings = warnings_object(daemon);
@@ -187,6 +209,7 @@ int report_status(struct daemon *daemon, char **text, size_t *size)
 	set_number(&object, "uptime_ms", ms_since(daemon->started_ns));
 	set_text(&object, "run_dir", run_dir);
 	set_object(&object, "epc", &epc);
+	set_object(&object, "swap", &swap);
 	set_number(&object, "instances", status.epc.nr_instances);
 	set_number(&object, "parked", status.epc.nr_parked);
 	set_number(&object, "unmaps", status.epc.nr_unmaps);
@@ -262,7 +285,27 @@ static struct object instance_counters(const struct epc_instance_report *report)
 	set_number(&object, "refusals", report->nr_refusals);
 	set_number(&object, "resets", report->nr_resets);
 	set_number(&object, "leaves", report->nr_leaves);
+	if (!report->is_enclave)
+		return object;
+	set_number(&object, "loads", report->nr_loads);
+	set_number(&object, "soft_faults", report->nr_soft_faults);
+	set_number(&object, "refaults", report->nr_refaults);
+	set_number(&object, "lost", report->nr_lost);
 	return object;
+}
+
+/* Of the other kind it is null. */
+static void set_enclave(struct object *object, const struct epc_instance_report *report)
+{
+	struct object enclave = { .json = json_object() };
+
+	set_number(&enclave, "base", report->base);
+	set_number(&enclave, "size", report->size);
+	set(&enclave, "is_initialised", json_boolean(report->is_initialised));
+	set_pages(&enclave, "inactive_bytes", report->nr_inactive);
+	set_pages(&enclave, "evicted_bytes", report->nr_evicted);
+	set_pages(&enclave, "va_bytes", report->nr_va_pages);
+	set_object(object, "enclave", &enclave);
 }
 
 /* What it is to its VM and its enclaves, and its own limit: null is none. */
@@ -297,7 +340,8 @@ int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *siz
 	object.json = json_object();
 	counters = instance_counters(&copy.report);
 	set_number(&object, "id", id);
-	set_text(&object, "device", "sgx_vepc");
+	set_text(&object, "device", copy.report.is_enclave ? "sgx_enclave" : "sgx_vepc");
+	set_text(&object, "kind", copy.report.is_enclave ? "enclave" : "vepc");
 	set(&object, "pid", json_integer(copy.instance.pid));
 	set_number(&object, "start_time", copy.instance.start_time);
 	set_number(&object, "uid", copy.instance.uid);
@@ -311,6 +355,10 @@ int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *siz
 	set_pages(&object, "speculative_bytes", copy.report.nr_speculative);
 	set_pages(&object, "peak_bytes", copy.report.peak_pages);
 	set_vm(&object, &copy.report);
+	if (copy.report.is_enclave)
+		set_enclave(&object, &copy.report);
+	else
+		set(&object, "enclave", json_null());
 	set_object(&object, "counters", &counters);
 	set(&object, "last_refusal", last_refusal(daemon, id));
 	free(copy.instance.cmdline);

@@ -12,16 +12,22 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "front/section.h"
+#include "front/swap_store.h"
 
 static const char help[] = "usage: epcd run [--epc SIZE[@NODE]]... [--max SIZE] [--summary FILE] "
 			   "[--debug]\n"
+			   "                [--swap-max SIZE] [--swap FILE]\n"
 			   "                -- COMMAND [ARG]...\n"
-			   "Runs COMMAND with an EPC of its own at /dev/sgx_vepc.\n"
+			   "Runs COMMAND with an EPC of its own at /dev/sgx_vepc and "
+			   "/dev/sgx_enclave.\n"
 			   "  --epc SIZE[@NODE]  a section of EPC on NUMA node NODE (default "
 			   "64M@0), at most 8\n"
 			   "  --max SIZE         limit of what the command may use\n"
 			   "  --summary FILE     write what it used to FILE, as JSON\n"
 			   "  --debug            log more, make debug/ in the run directory\n"
+			   "  --swap-max SIZE    what enclaves may have outside of the EPC "
+			   "(default 4 times the EPC)\n"
+			   "  --swap FILE        keep that in a file, not in memory\n"
 			   "SIZE: bytes, or with K, M or G after it.\n";
 
 static int max_set(struct run *run, const char *text)
@@ -38,6 +44,10 @@ static int option_take(struct run *run, int option, const char *value)
 	switch (option) {
 	case 'e':
 		return section_option_add(&run->daemon_options, value);
+	case 'w':
+		return swap_option_take(&run->daemon_options, value);
+	case 'W':
+		return swap_max_option_take(&run->daemon_options, value);
 	case 'm':
 		return max_set(run, value);
 	case 's':
@@ -68,6 +78,8 @@ int run_options_parse(struct run *run, int argc, char **argv)
 	static const struct option options[] = {
 		{ "epc", required_argument, NULL, 'e' },
 		{ "max", required_argument, NULL, 'm' },
+		{ "swap", required_argument, NULL, 'w' },
+		{ "swap-max", required_argument, NULL, 'W' },
 		{ "summary", required_argument, NULL, 's' },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },

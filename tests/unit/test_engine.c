@@ -119,7 +119,7 @@ static void world_init(struct world *world)
 	memset(world, 0, sizeof(*world));
 	pthread_mutex_init(&world->lock, NULL);
 	pthread_cond_init(&world->changed, NULL);
-	assert_int_equal(engine_new(&section, 1, &count_ops, world, &world->engine), 0);
+	assert_int_equal(engine_new(&section, 1, NULL, &count_ops, world, &world->engine), 0);
 	assert_int_equal(engine_start(world->engine), 0);
 }
 
@@ -308,11 +308,11 @@ static void bad_sections(void **state)
 
 	(void)state;
 	memset(many, 0, sizeof(many));
-	assert_int_not_equal(engine_new(&empty, 1, &count_ops, NULL, &engine), 0);
-	assert_int_equal(engine_new(&huge, 1, &count_ops, NULL, &engine), -EINVAL);
-	assert_int_equal(engine_new(many, EPC_NR_SECTIONS_MAX + 1, &count_ops, NULL, &engine),
+	assert_int_not_equal(engine_new(&empty, 1, NULL, &count_ops, NULL, &engine), 0);
+	assert_int_equal(engine_new(&huge, 1, NULL, &count_ops, NULL, &engine), -EINVAL);
+	assert_int_equal(engine_new(many, EPC_NR_SECTIONS_MAX + 1, NULL, &count_ops, NULL, &engine),
 			 -EINVAL);
-	assert_int_equal(engine_new(many, 0, &count_ops, NULL, &engine), -EINVAL);
+	assert_int_equal(engine_new(many, 0, NULL, &count_ops, NULL, &engine), -EINVAL);
 }
 
 int main(void)

@@ -60,7 +60,7 @@ static int world_make(void **state)
 	snprintf(world->proc_root, sizeof(world->proc_root), "%s/proc", world->directory);
 	assert_int_equal(mkdir(world->cgroup_root, 0755), 0);
 	assert_int_equal(mkdir(world->proc_root, 0755), 0);
-	assert_int_equal(engine_new(&section, 1, &no_ops, NULL, &world->engine), 0);
+	assert_int_equal(engine_new(&section, 1, NULL, &no_ops, NULL, &world->engine), 0);
 	config.cgroup_root = world->cgroup_root;
 	config.proc_root = world->proc_root;
 	assert_int_equal(mirror_new_with(world->engine, &config, &world->mirror, &has_cgroup2), 0);
@@ -392,7 +392,7 @@ static void a_limit_outlives_the_mirror(void **state)
 		print_message("[  SKIPPED ] trusted attributes are not permitted here\n");
 		skip();
 	}
-	assert_int_equal(engine_new(&section, 1, &no_ops, NULL, &again.engine), 0);
+	assert_int_equal(engine_new(&section, 1, NULL, &no_ops, NULL, &again.engine), 0);
 	assert_int_equal(mirror_new_with(again.engine, &config, &again.mirror, &has_cgroup2), 0);
 	place_task(&again, "/a/b");
 	expect_payer(&again, "/a/b");

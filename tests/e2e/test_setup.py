@@ -188,7 +188,8 @@ def test_no_cgroup2(world, client):
     process, run_dir = started(world, "--epc", "1M", prefix=[
         "unshare", "-m", "sh", "-c", f'umount "{mount}" && {PRIVATE}', "sh"])
     assert "epcd: warning: no cgroup2 mount" in process.stdout.text()
-    assert sorted(os.listdir(run_dir / "cgroup")) == ["misc.capacity", "misc.current", "misc.peak"]
+    files = sorted(os.listdir(run_dir / "cgroup"))
+    assert files == ["epc.lose", "misc.capacity", "misc.current", "misc.peak"]
     assert "no cgroup2 mount" in (run_dir / "status").read_text()
     with open(run_dir / "dev/sgx_vepc", "rb+", buffering=0) as node:
         assert node.fileno() >= 0

@@ -466,8 +466,8 @@ static void sealing_begin(struct sealing *s)
 	static const uint64_t fields[] = { 0x11, 0x7f0000001000, 0x203 };
 	uint8_t key[16];
 
-	for (uint8_t i = 0; i < sizeof(key); i++)
-		key[i] = i;
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;
 	assert_int_equal(seal_init(&s->seal, key), 0);
 	memset(s->header, 0, sizeof(s->header));
 	memcpy(s->header, fields, sizeof(fields));
@@ -579,7 +579,7 @@ static void seal_header_is_siphash(void **state)
 	uint64_t version;
 
 	(void)state;
-	for (uint8_t i = 0; i < sizeof(message); i++)
+	for (size_t i = 0; i < sizeof(message); i++)
 		message[i] = (uint8_t)(3 * i + 1);
 	memcpy(&version, message + 128, sizeof(version));
 	assert_non_null(EVP_Q_mac(NULL, "SIPHASH", NULL, NULL, params, key, sizeof(key), message,

@@ -163,7 +163,8 @@ void cgroup_uncharge(struct epc *epc, struct epc_cgroup *payer, struct epc_insta
 	if (MUTANT(epc, UNCHARGE_FORGETS_WAITERS))
 		return;
 	cgroup_wake_up(epc, payer);
-	cgroup_wake(epc, &instance->own_limit);
+	if (!MUTANT(epc, OWN_LIMIT_NOT_WOKEN))
+		cgroup_wake(epc, &instance->own_limit);
 }
 
 struct epc_cgroup *cgroup_waited_at(const struct epc_request *request)

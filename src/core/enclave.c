@@ -68,7 +68,7 @@ int page_remove(struct epc *epc, struct epc_page *page, bool is_forced)
 	if (!epcm.is_valid)
 		return 0;
 	code = eremove(epc, pfn);
-	if (code == SGX_ENCLAVE_ACT && is_forced) {
+	if (code == SGX_ENCLAVE_ACT && is_forced && !MUTANT(epc, LOSS_SPARES_THREADS)) {
 		sgx_evict_threads(epc->sgx, epcm.secs);
 		code = eremove(epc, pfn);
 	}

@@ -91,6 +91,16 @@
 	X(LEAF_NOT_COHERENT)	    /* a leaf works on a page that is mapped */                 \
 	X(LEAF_DURING_LOSS)	    /* a leaf builds on while everything is being lost */       \
 	X(LEAF_ON_OTHER_VM)	    /* a leaf may name another VM's page */                     \
+	X(LEAF_NOT_WOKEN)	    /* a leaf waits for an unmapping that is over */            \
+	X(LEAF_IGNORES_TOUCH)	    /* a page touched while it is unmapped is none to a leaf */ \
+	X(LEAF_KEEPS_SPECULATIVE)   /* an enclave's page can be taken back */                   \
+	X(LOSS_SPARES_THREADS)	    /* a loss or a close leaves threads inside */               \
+	X(RELEASE_BEFORE_LEAF)	    /* an instance goes while a leaf names it */                \
+	X(RELEASE_STOPS_VM_REQUEST) /* a VM's request ends with the instance that it is at */   \
+	X(GONE_STAYS_QUEUED)	    /* an instance that is gone has work to do */               \
+	X(ZOMBIES_UNTOLD)	    /* a released instance keeps zombies in silence */          \
+	X(OWN_LIMIT_NOT_WOKEN)	    /* who waits at an own limit does not hear of free pages */ \
+	X(PARKED_NOT_ANSWERED)	    /* a READ stays parked for a page that came otherwise */    \
 	X(EVICT_UNDELIVERED)	    /* a page whose fault is not delivered can be unmapped */   \
 	X(INACTIVE_STAYS)	    /* a touch leaves a page on the inactive list */            \
 	X(SWAP_DROPPED_EARLY)	    /* a swap slot is given up before it is read */             \

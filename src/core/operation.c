@@ -317,7 +317,8 @@ static void release_done(struct epc *epc, struct epc_instance *instance)
 	}
 	instance->cgroup->nr_instances--;
 	/* A zombie whose last child was among its own pages has queued it again. */
-	list_remove(&instance->operation_node);
+	if (!MUTANT(epc, GONE_STAYS_QUEUED))
+		list_remove(&instance->operation_node);
 	vm_leave(epc, instance);
 	list_move_tail(&epc->gone, &instance->node);
 }
@@ -334,13 +335,13 @@ static void release_end(struct epc *epc, struct epc_instance *instance)
 
 	if ((instance->nr_unmaps && !MUTANT(epc, RELEASE_BEFORE_UNMAPPED)) ||
 	    (instance->nr_undelivered && !MUTANT(epc, RELEASE_BEFORE_DELIVERED)) ||
-	    instance->nr_pins)
+	    (instance->nr_pins && !MUTANT(epc, RELEASE_BEFORE_LEAF)))
 		return;
 	if (instance->host && !host_free_va_pages(epc, instance->host, EPC_STEP_PAGES))
 		operation_queue(epc, instance);
 	else if (!instance->nr_zombies)
 		release_done(epc, instance);
-	else if (!instance->has_told_zombies)
+	else if (!instance->has_told_zombies && !MUTANT(epc, ZOMBIES_UNTOLD))
 		epc_record_add(epc, &record);
 	instance->has_told_zombies = true;
 }

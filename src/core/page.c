@@ -296,7 +296,8 @@ void page_drop_bytes(struct epc *epc, struct epc_page *page)
 bool page_unmapping_over(struct epc *epc, struct epc_page *page)
 {
 	enum page_class was = page_class(page);
-	bool is_touched = page->is_touched ||
+	bool is_missed = page->is_for_leaf && MUTANT(epc, LEAF_IGNORES_TOUCH);
+	bool is_touched = (page->is_touched && !is_missed) ||
 			  (page->is_written && MUTANT(epc, WRITE_AFTER_RESET_KEPT));
 
 	page->state = is_touched ? PAGE_ACTIVE : PAGE_INACTIVE;

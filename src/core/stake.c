@@ -130,7 +130,8 @@ void stake_count(struct epc *epc, struct epc_stake *stake, enum page_class class
 	}
 	/* Whoever waits for these pages has to decide anew. */
 	cgroup_wake_up(epc, stake->cgroup);
-	cgroup_wake(epc, &stake->instance->own_limit);
+	if (!MUTANT(epc, OWN_LIMIT_NOT_WOKEN))
+		cgroup_wake(epc, &stake->instance->own_limit);
 }
 
 void stake_doom(struct epc *epc, struct epc_stake *stake)

@@ -355,5 +355,6 @@ const struct sim_chase sim_chases[] = {
 	{ "guests-close", sim_chase_guests_close },
 	{ "own-limit", sim_chase_own_limit },
 	{ "leaf-touched", sim_chase_leaf_touched },
+	{ "leaf-parked", sim_chase_leaf_parked },
 };
 const unsigned int sim_nr_chases = sizeof(sim_chases) / sizeof(sim_chases[0]);

@@ -156,3 +156,71 @@ void sim_chase_leaf_touched(struct sim *sim)
 	sim_quiesce(sim);
 	sim_world_end(sim);
 }
+
+/* Whose pages, but not whose file, a parked leaf needs. */
+static int find_named(const struct sim *sim)
+{
+	for (int i = 0; i < SIM_NR_LEAVES; i++) {
+		const struct sim_leaf *leaf = &sim->leaves[i];
+		int other = 1 - leaf->rcx.instance;
+
+		if (leaf->is_used && leaf->guest.leaf.request.waits_at && leaf->caller != other &&
+		    sim_leaf_names(leaf, sim->instances[other].instance))
+			return other;
+	}
+	return SIM_NOBODY;
+}
+
+/* Leaves wait for a page at an own limit when an instance that they name is closed. */
+static void leaf_parked_once(struct sim *sim)
+{
+	int victim = SIM_NOBODY;
+
+	sim_world_new_kind(sim, 200, sim_chance(sim, 2));
+	sim->slots_in_use = 40;
+	sim_open(sim, 0);
+	sim_open_beside(sim, 0, 0);
+	for (int i = 0; i < 2; i++)
+		sim_touch(sim, i, 0, 20);
+	for (int i = 0; i < 40; i++) {
+		sim_leaf_random(sim);
+		settle_some(sim);
+	}
+	sim_quiesce(sim);
+	for (int i = 0; i < 2; i++) {
+		struct epc_instance_report report;
+
+		sim_cluster(sim, i, 100, 6); /* is not delivered: it is what they wait for */
+		epc_instance_report(sim->instances[i].instance, &report);
+		sim_own_limit(sim, i, report.nr_pages * EPC_PAGE_SIZE);
+	}
+	sim->slots_in_use = 90; /* more than there are pages */
+	for (int i = 0; i < 60 && victim == SIM_NOBODY; i++) {
+		sim_leaf_random(sim);
+		victim = find_named(sim);
+	}
+	if (victim == SIM_NOBODY)
+		victim = (int)sim_below(sim, 2);
+	for (int i = 0; i < SIM_NR_READS; i++) {
+		struct sim_read *read = &sim->reads[i];
+
+		if (read->phase != SIM_READ_REPLIED || read->instance != victim)
+			continue;
+		sim_read_deliver(sim, read);
+		if (read->phase == SIM_READ_GOT)
+			sim_read_acknowledge(sim, read);
+	}
+	sim_kill(sim, victim);
+	for (int n = 0; n < 40; n++) /* all but the other's cluster */
+		if (!sim_reap(sim, victim) && !sim_settle_unmaps(sim))
+			sim_core_step(sim);
+	sim_core_run(sim);
+	sim_quiesce(sim);
+	sim_world_end(sim);
+}
+
+void sim_chase_leaf_parked(struct sim *sim)
+{
+	for (int round = 0; round < 12; round++)
+		leaf_parked_once(sim);
+}

@@ -270,8 +270,8 @@ static void take_gone(struct sim *sim, const void *cookie)
 		if (sim->reads[i].phase != SIM_READ_UNUSED && sim->reads[i].instance == number)
 			sim_fail(sim, "an instance is gone while a reply is on its way");
 	for (int i = 0; i < SIM_NR_LEAVES; i++)
-		if (sim->leaves[i].is_used && sim->leaves[i].rcx.instance == number)
-			sim_fail(sim, "an instance is gone while a leaf works on it");
+		if (sim_leaf_names(&sim->leaves[i], instance->instance))
+			sim_fail(sim, "an instance is gone while a leaf names it");
 	instance->life = SIM_UNUSED;
 	instance->instance = NULL;
 }
@@ -302,6 +302,10 @@ void sim_after(struct sim *sim, const char *doing)
 			break;
 		}
 	}
+	/* a leaf may have got its page by this call, and wait for something else now */
+	for (int i = 0; i < SIM_NR_LEAVES; i++)
+		sim->nr_pages_answered += sim->leaves[i].is_used &&
+					  !sim->leaves[i].guest.leaf.request.waits_at;
 	for (int i = 0; i < SIM_NR_OPERATIONS; i++)
 		if (sim->operations[i].is_to_check)
 			sim_operation_check(sim, &sim->operations[i]);

@@ -204,10 +204,13 @@ static void check_zombies(struct layouts *l)
 	for (int i = 0; i < NR_INSTANCES; i++) {
 		struct epc_instance_report instance;
 
-		if (!layouts_is_open(l, i))
+		if (!l->instances[i].instance)
 			continue;
 		epc_instance_report(l->instances[i].instance, &instance);
-		nr_owned += instance.nr_pages;
+		if (layouts_is_open(l, i))
+			nr_owned += instance.nr_pages;
+		else if (!l->instances[i].has_told_zombies)
+			layouts_fail(l, "section %d has zombies, and nobody is told", i);
 	}
 	epc_report(l->epc, &report);
 	if (report.nr_zombies != nr_expected)

@@ -276,11 +276,14 @@ static void leaf_ewb(struct layouts *l)
 
 static void leaf_thread(struct layouts *l, bool enters)
 {
-	struct place place;
+	struct place place, other;
 	struct page *page;
 
 	if (!find_page(l, CHILD, &place))
 		return;
+	for (int i = 0; i < 8 && !layouts_page(l, place)->is_tcs; i++)
+		if (find_page(l, CHILD, &other))
+			place = other;
 	page = layouts_page(l, place);
 	guest_thread(&l->guest, enters ? SGX_EENTER : SGX_EEXIT, layouts_place(l, place));
 	if (!layouts_execute(l, place))
@@ -385,7 +388,7 @@ void layouts_build(struct layouts *l, uint64_t nr_steps)
 			break;
 		case 11:
 		case 12:
-			leaf_thread(l, layouts_chance(l, 2));
+			leaf_thread(l, !layouts_chance(l, 3));
 			break;
 		case 13:
 			leaf_stranger(l);

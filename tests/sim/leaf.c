@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guests: they build enclaves over all instances of their VM and tear them down, a leaf at a
- * time, as the core gets it from the ioctl. What each leaf must do to page, charge and contents is
- * told here, when its reply comes.
+ * Leaves that the core has, and their replies: what each must have done to its page, to the charge
+ * and to the contents. Which leaves are sent is guest.c's.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "sim.h"
 
-#define BASE(enclave) (UINT64_C(1) << 46 | (uint64_t)(enclave) << 31)
-#define SIZE (UINT64_C(1) << 31)
-#define NR_VA_SLOTS 4 /* that are used */
 #define UNMAPS_MAX 16 /* epc.h: EBUSY */
 
 static struct sim_page *page_at(struct sim *sim, struct sim_place place)
@@ -19,16 +15,20 @@ static struct sim_page *page_at(struct sim *sim, struct sim_place place)
 	return &sim->instances[place.instance].pages[place.slot];
 }
 
-static struct epc_leaf_place leaf_place(const struct sim *sim, struct sim_place place)
-{
-	return guest_place(sim->instances[place.instance].instance, sim_slot_index(place.slot));
-}
-
 static bool makes_page(const struct epc_leaf *leaf)
 {
 	return !leaf->is_enclu &&
 	       (leaf->leaf == SGX_ECREATE || leaf->leaf == SGX_EADD || leaf->leaf == SGX_EPA ||
 		leaf->leaf == SGX_EAUG || leaf->leaf == SGX_ELDU || leaf->leaf == SGX_ELDB);
+}
+
+bool sim_leaf_names(const struct sim_leaf *leaf, const struct epc_instance *instance)
+{
+	const struct epc_leaf *sent = &leaf->guest.leaf;
+
+	return leaf->is_used &&
+	       (sent->rcx.instance == instance || sent->rdx.instance == instance ||
+		sent->secs.instance == instance || sent->rbx_place.instance == instance);
 }
 
 bool sim_leaf_is_on(const struct sim *sim, int instance, int slot)
@@ -110,10 +110,15 @@ static void page_made(struct sim *sim, struct sim_leaf *leaf, enum sim_kind kind
 
 static void page_gone(struct sim *sim, const struct sim_leaf *leaf)
 {
-	if (page_at(sim, leaf->rcx)->kind == SIM_PLAIN)
+	struct sim_page *page = page_at(sim, leaf->rcx);
+
+	if (page->kind == SIM_PLAIN)
 		return; /* EREMOVE of a page that is no enclave's */
 	sim_enclave_forget(sim, leaf->rcx.instance, leaf->rcx.slot);
-	sim_content_set(sim, leaf->rcx.instance, leaf->rcx.slot, 0);
+	if (!leaf->is_overtaken)
+		sim_content_set(sim, leaf->rcx.instance, leaf->rcx.slot, 0);
+	else if (!sim_content_is_allowed(page, 0)) /* or it was none already, and keeps its bytes */
+		page->allowed[page->nr_allowed++] = (struct sim_stamp){ 0, sim->time };
 }
 
 /* The page is out: what it held is what must come back. */
@@ -295,7 +300,6 @@ static void leaf_executed(struct sim *sim, struct sim_leaf *leaf)
 		    sim->operations[i].vm == sim->instances[leaf->rcx.instance].vm)
 			sim_fail(sim, "a leaf is executed while everything is being lost");
 	sim->figures.nr_leaf_ok += done->outcome == 0;
-	sim->nr_pages_answered++;
 	check_coherent(sim, leaf);
 	check_outcome(sim, leaf);
 	page->write_time = sim->time;
@@ -313,15 +317,10 @@ static void leaf_executed(struct sim *sim, struct sim_leaf *leaf)
 
 static bool is_released(const struct sim *sim, const struct sim_leaf *leaf)
 {
-	const struct epc_leaf_place *places[] = { &leaf->guest.leaf.rcx, &leaf->guest.leaf.rdx,
-						  &leaf->guest.leaf.secs,
-						  &leaf->guest.leaf.rbx_place };
-
 	for (int i = 0; i < SIM_NR_INSTANCES; i++)
-		for (int n = 0; n < 4; n++)
-			if (sim->instances[i].life == SIM_RELEASED && places[n]->instance &&
-			    places[n]->instance == sim->instances[i].instance)
-				return true;
+		if (sim->instances[i].life == SIM_RELEASED &&
+		    sim_leaf_names(leaf, sim->instances[i].instance))
+			return true;
 	return false;
 }
 
@@ -356,329 +355,48 @@ static void check_error(struct sim *sim, const struct sim_leaf *leaf)
 		sim_fail(sim, "a leaf gives %d", leaf->guest.leaf.request.result);
 }
 
-void sim_leaf_replied(struct sim *sim, struct sim_leaf *leaf)
+/* What it has left behind, also when it has failed half way: a page, charged to its payer. */
+static void take_over(struct sim *sim, const struct sim_leaf *leaf)
 {
-	int result = leaf->guest.leaf.request.result;
-
 	struct sim_page *page = page_at(sim, leaf->rcx);
 	struct epc_page_report report;
 
+	epc_page_report(sim->epc, sim->instances[leaf->rcx.instance].instance,
+			sim_slot_index(leaf->rcx.slot), &report);
+	if (report.is_owned && !page->is_owned && makes_page(&leaf->guest.leaf) &&
+	    report.payer == leaf->guest.leaf.request.payer) {
+		page->is_owned = true;
+		page->payer = leaf->payer;
+	}
+	if (leaf->is_overtaken && page->kind != SIM_PLAIN && !report.epcm.is_valid)
+		sim_enclave_forget(sim, leaf->rcx.instance, leaf->rcx.slot);
+}
+
+void sim_leaf_replied(struct sim *sim, struct sim_leaf *leaf)
+{
+	int result = leaf->guest.leaf.request.result;
+	bool is_live = sim->instances[leaf->rcx.instance].life != SIM_RELEASED;
+
 	sim->time++;
+	sim->nr_pages_answered++;
 	sim_trace(sim, "  reply leaf 0x%x instance %d slot %d result %d outcome 0x%x",
 		  (unsigned int)leaf->guest.leaf.leaf, leaf->rcx.instance, leaf->rcx.slot, result,
 		  (unsigned int)leaf->guest.leaf.outcome);
-	if (sim->instances[leaf->rcx.instance].life != SIM_RELEASED && !leaf->is_foreign) {
-		sim_charge_look(sim, leaf->rcx.instance, leaf->rcx.slot);
-		if (result == 0)
-			leaf_executed(sim, leaf);
-		epc_page_report(sim->epc, sim->instances[leaf->rcx.instance].instance,
-				sim_slot_index(leaf->rcx.slot), &report);
-		if (leaf->is_overtaken && page->kind != SIM_PLAIN && !report.epcm.is_valid)
-			sim_enclave_forget(sim, leaf->rcx.instance, leaf->rcx.slot);
-		sim_charge_look(sim, leaf->rcx.instance, leaf->rcx.slot);
-		leaf->is_used = false;
-		sim_charge_look(sim, leaf->rcx.instance, leaf->rcx.slot);
-	} else if (result == 0) {
+	if (result != 0) {
+		check_error(sim, leaf);
+	} else if (!is_live || leaf->is_foreign) {
 		sim_fail(sim, "a leaf is executed on a released instance, or another VM's");
+	} else {
+		sim_charge_look(sim, leaf->rcx.instance, leaf->rcx.slot);
+		leaf_executed(sim, leaf);
 	}
+	if (is_live && !leaf->is_foreign)
+		take_over(sim, leaf);
 	leaf->is_used = false;
+	if (result == 0)
+		sim_charge_look(sim, leaf->rcx.instance, leaf->rcx.slot);
 	sim->instances[leaf->caller].nr_outstanding--;
 	sim->figures.nr_leaf_errors += result != 0;
-	if (result != 0)
-		check_error(sim, leaf);
-}
-
-/* ---- guests ---- */
-
-/* A page of an open instance of that VM, of that kind when there is one. */
-static bool find_page(struct sim *sim, uint64_t vm, enum sim_kind kind, struct sim_place *place)
-{
-	for (int i = 0; i < 48; i++) {
-		place->instance = (int)sim_below(sim, SIM_NR_INSTANCES);
-		place->slot = (int)sim_below(sim, sim->slots_in_use);
-		if (sim_chance(sim, 40))
-			place->slot = (int)sim_below(sim, SIM_NR_SLOTS);
-		/* a new page is often refused: mostly one that is there */
-		if (kind == SIM_PLAIN && i < 32 && !page_at(sim, *place)->is_owned &&
-		    !sim_chance(sim, 6))
-			continue;
-		if (sim->instances[place->instance].life == SIM_OPEN &&
-		    sim->instances[place->instance].vm == vm && page_at(sim, *place)->kind == kind)
-			return true;
-	}
-	return false;
-}
-
-/* Its SECS can be an operand of that VM's leaves. */
-static bool is_usable(const struct sim *sim, int number, uint64_t vm)
-{
-	const struct sim_enclave *enclave = &sim->enclaves[number];
-
-	return enclave->has_secs && sim->instances[enclave->secs.instance].life == SIM_OPEN &&
-	       sim->instances[enclave->secs.instance].vm == vm;
-}
-
-static int find_enclave(struct sim *sim, uint64_t vm, bool is_new)
-{
-	int number = (int)sim_below(sim, SIM_NR_ENCLAVES);
-
-	for (int i = 0; i < SIM_NR_ENCLAVES; i++, number = (number + 1) % SIM_NR_ENCLAVES) {
-		const struct sim_enclave *enclave = &sim->enclaves[number];
-		bool is_free = !enclave->has_secs && !enclave->nr_children;
-
-		for (int n = 0; is_free && n < SIM_NR_LEAVES; n++)
-			is_free &= !sim->leaves[n].is_used || sim->leaves[n].enclave != number;
-		if (is_new ? is_free : is_usable(sim, number, vm))
-			return number;
-	}
-	return SIM_NOBODY;
-}
-
-static void draw_ecreate(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	leaf->enclave = find_enclave(sim, vm, true);
-	if (leaf->enclave == SIM_NOBODY || !find_page(sim, vm, SIM_PLAIN, &leaf->rcx))
-		return;
-	guest_ecreate(&leaf->guest, leaf_place(sim, leaf->rcx), BASE(leaf->enclave), SIZE);
-	leaf->is_used = true;
-}
-
-/* Mostly REG pages with a stamp, else a TCS; after EINIT by EAUG. */
-static void draw_add(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	enum sim_kind kind = sim_chance(sim, 12) ? SIM_CHILD : SIM_PLAIN;
-	const struct sim_enclave *enclave;
-	uint64_t linaddr;
-	bool is_tcs = sim_chance(sim, 4);
-
-	leaf->enclave = find_enclave(sim, vm, false);
-	if (leaf->enclave == SIM_NOBODY || !find_page(sim, vm, kind, &leaf->rcx))
-		return;
-	enclave = &sim->enclaves[leaf->enclave];
-	linaddr = BASE(leaf->enclave) + enclave->nr_ever * EPC_PAGE_SIZE % SIZE;
-	leaf->is_used = true;
-	if (enclave->is_initialised) {
-		guest_eaug(&leaf->guest, leaf_place(sim, leaf->rcx), leaf_place(sim, enclave->secs),
-			   linaddr);
-		return;
-	}
-	leaf->stamp = is_tcs ? 0 : UINT64_C(1) << 62 | ++sim->next_stamp;
-	sim_stamp_fill(leaf->guest.data, leaf->stamp);
-	guest_eadd(&leaf->guest, leaf_place(sim, leaf->rcx), leaf_place(sim, enclave->secs),
-		   linaddr, is_tcs ? GUEST_TCS : GUEST_REG_RW);
-}
-
-/* Leaves of a page that is there: EBLOCK is drawn in draw_evict(). */
-static void draw_simple(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	static const uint32_t leaves[] = { SGX_EREMOVE, SGX_EREMOVE, SGX_EREMOVE, SGX_EDBGRD,
-					   SGX_EDBGRD,	SGX_EEXTEND, SGX_ETRACK };
-	static const enum sim_kind kinds[] = { SIM_CHILD, SIM_CHILD, SIM_CHILD,
-					       SIM_SECS,  SIM_VA,    SIM_PLAIN };
-	uint32_t number = leaves[sim_below(sim, 7)];
-
-	if (!find_page(sim, vm, number == SGX_ETRACK ? SIM_SECS : kinds[sim_below(sim, 6)],
-		       &leaf->rcx))
-		return;
-	leaf->is_used = true;
-	guest_simple(&leaf->guest, number, leaf_place(sim, leaf->rcx));
-	leaf->enclave = page_at(sim, leaf->rcx)->enclave;
-	if (number == SGX_EEXTEND && is_usable(sim, leaf->enclave, vm))
-		leaf->guest.leaf.secs = leaf_place(sim, sim->enclaves[leaf->enclave].secs);
-}
-
-static int find_blob(struct sim *sim, uint64_t vm, bool is_used)
-{
-	int number = (int)sim_below(sim, SIM_NR_BLOBS);
-
-	for (int i = 0; i < SIM_NR_BLOBS; i++, number = (number + 1) % SIM_NR_BLOBS) {
-		bool is_taken = false;
-
-		for (int n = 0; n < SIM_NR_LEAVES; n++)
-			is_taken |= sim->leaves[n].is_used && sim->leaves[n].blob == number;
-		if (!is_taken && sim->blobs[number].is_used == is_used &&
-		    (!is_used || sim->blobs[number].vm == vm))
-			return number;
-	}
-	return SIM_NOBODY;
-}
-
-/* EBLOCK and, of a blocked page, EWB. */
-static void draw_evict(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	struct epc_leaf_place slot;
-	struct sim_place va;
-	struct sim_page *page;
-
-	leaf->blob = find_blob(sim, vm, false);
-	if (!find_page(sim, vm, SIM_CHILD, &leaf->rcx))
-		return;
-	page = page_at(sim, leaf->rcx);
-	leaf->enclave = page->enclave;
-	if (!page->is_hidden || leaf->blob == SIM_NOBODY || !find_page(sim, vm, SIM_VA, &va)) {
-		guest_simple(&leaf->guest, SGX_EBLOCK, leaf_place(sim, leaf->rcx));
-		leaf->is_used = true;
-		leaf->blob = SIM_NOBODY;
-		return;
-	}
-	slot = leaf_place(sim, va);
-	slot.offset += 8 * sim_below(sim, NR_VA_SLOTS);
-	guest_ewb(&leaf->guest, leaf_place(sim, leaf->rcx), slot);
-	sim->blobs[leaf->blob].va = va;
-	sim->blobs[leaf->blob].slot = slot.offset % EPC_PAGE_SIZE;
-	leaf->is_used = true;
-}
-
-static void draw_load(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	struct epc_leaf_place slot;
-	struct sim_blob *blob;
-
-	leaf->blob = find_blob(sim, vm, true);
-	if (leaf->blob == SIM_NOBODY || !find_page(sim, vm, SIM_PLAIN, &leaf->rcx))
-		return;
-	blob = &sim->blobs[leaf->blob];
-	leaf->enclave = blob->enclave;
-	if (sim->instances[blob->va.instance].life != SIM_OPEN ||
-	    sim->instances[blob->va.instance].vm != vm || !is_usable(sim, leaf->enclave, vm)) {
-		blob->is_used = false;
-		return;
-	}
-	memcpy(leaf->guest.info, blob->info, sizeof(blob->info));
-	memcpy(leaf->guest.data, blob->data, sizeof(blob->data));
-	leaf->guest.leaf.linaddr = blob->linaddr;
-	slot = leaf_place(sim, blob->va);
-	slot.offset += blob->slot;
-	guest_eld(&leaf->guest, SGX_ELDU, leaf_place(sim, leaf->rcx), slot,
-		  leaf_place(sim, sim->enclaves[leaf->enclave].secs));
-	leaf->is_used = true;
-}
-
-/* What needs an enclave that is initialised: only without contents, a signature costs too much. */
-static void draw_running(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	struct sim_place info;
-	struct sim_page *page;
-
-	leaf->enclave = find_enclave(sim, vm, false);
-	if (leaf->enclave == SIM_NOBODY || !find_page(sim, vm, SIM_CHILD, &leaf->rcx))
-		return;
-	page = page_at(sim, leaf->rcx);
-	leaf->is_used = true;
-	switch (sim_below(sim, 6)) {
-	case 0:
-		leaf->rcx = sim->enclaves[leaf->enclave].secs;
-		guest_einit(&leaf->guest, leaf_place(sim, leaf->rcx));
-		break;
-	case 1:
-		guest_modify(&leaf->guest, SGX_EMODT, leaf_place(sim, leaf->rcx),
-			     sim_chance(sim, 2) ? GUEST_TCS : GUEST_TRIM);
-		break;
-	case 2:
-		guest_modify(&leaf->guest, SGX_EMODPR, leaf_place(sim, leaf->rcx),
-			     SGX_SECINFO_R | (uint64_t)SGX_PT_REG << SGX_SECINFO_TYPE_SHIFT);
-		break;
-	case 3:
-		if (!find_page(sim, vm, SIM_CHILD, &info))
-			info = leaf->rcx;
-		guest_inside(&leaf->guest, SGX_EACCEPT, leaf_place(sim, leaf->rcx), page->linaddr,
-			     leaf_place(sim, sim->enclaves[leaf->enclave].secs),
-			     leaf_place(sim, info), page_at(sim, info)->linaddr);
-		break;
-	default:
-		guest_thread(&leaf->guest, page->is_inside ? SGX_EEXIT : SGX_EENTER,
-			     leaf_place(sim, leaf->rcx));
-		break;
-	}
-}
-
-/* No leaf, places outside, or in another VM. */
-static void draw_strange(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	int other = (int)sim_below(sim, SIM_NR_INSTANCES);
-	struct epc_leaf *bad = &leaf->guest.leaf;
-
-	if (!find_page(sim, vm, SIM_PLAIN, &leaf->rcx))
-		return;
-	guest_epa(&leaf->guest, leaf_place(sim, leaf->rcx));
-	leaf->is_used = true;
-	leaf->is_bad = sim_chance(sim, 2);
-	if (leaf->is_bad && sim_chance(sim, 2)) {
-		bad->leaf = SGX_EMODT + 1 + (uint32_t)sim_below(sim, 20);
-	} else if (leaf->is_bad) {
-		bad->rdx = bad->rcx;
-		bad->rdx.offset = EPC_NR_INDICES * EPC_PAGE_SIZE;
-	} else if (sim->instances[other].life == SIM_OPEN && sim->instances[other].vm != vm) {
-		leaf->is_foreign = true;
-		*(sim_chance(sim, 2) ? &bad->rcx : &bad->secs) =
-			guest_place(sim->instances[other].instance, sim_below(sim, 20));
-	}
-}
-
-static void draw(struct sim *sim, struct sim_leaf *leaf, uint64_t vm)
-{
-	uint64_t drawn = sim_below(sim, 40);
-
-	if (drawn < 5)
-		draw_ecreate(sim, leaf, vm);
-	else if (drawn < 20)
-		draw_add(sim, leaf, vm);
-	else if (drawn < 27)
-		draw_simple(sim, leaf, vm);
-	else if (drawn < 32)
-		draw_evict(sim, leaf, vm);
-	else if (drawn < 34)
-		draw_load(sim, leaf, vm);
-	else if (drawn < 35)
-		draw_strange(sim, leaf, vm);
-	else if (drawn < 39 && sim->is_metadata_only)
-		draw_running(sim, leaf, vm);
-	else if (find_page(sim, vm, SIM_PLAIN, &leaf->rcx)) {
-		guest_epa(&leaf->guest, leaf_place(sim, leaf->rcx));
-		leaf->is_used = true;
-	}
-}
-
-static void send(struct sim *sim, struct sim_leaf *leaf)
-{
-	struct epc_leaf *sent = &leaf->guest.leaf;
-	struct sim_instance *caller = &sim->instances[leaf->caller];
-
-	sim->time++;
-	leaf->payer = sim_chance(sim, 8) ? sim_cgroup_random(sim) : caller->payer;
-	leaf->nr_failures = sim->nr_failures;
-	sent->request.instance = caller->instance;
-	sent->request.payer = sim->cgroups[leaf->payer].cgroup;
-	caller->nr_outstanding++;
-	sim->figures.nr_leaves++;
-	sim_vm_disturbed(sim, caller->vm);
-	sim_trace(sim, "leaf 0x%x instance %d slot %d enclave %d payer %d",
-		  (unsigned int)sent->leaf, leaf->rcx.instance, leaf->rcx.slot, leaf->enclave,
-		  leaf->payer);
-	epc_leaf(sim->epc, sent);
-	sim_after(sim, "leaf");
-}
-
-void sim_leaf_random(struct sim *sim)
-{
-	int caller = (int)sim_below(sim, SIM_NR_INSTANCES);
-	struct sim_leaf *leaf = NULL;
-
-	for (int i = 0; i < SIM_NR_LEAVES && !leaf; i++)
-		if (!sim->leaves[i].is_used)
-			leaf = &sim->leaves[i];
-	if (!leaf || sim->instances[caller].life != SIM_OPEN)
-		return;
-	memset(leaf, 0, sizeof(*leaf));
-	leaf->enclave = SIM_NOBODY;
-	leaf->blob = SIM_NOBODY;
-	leaf->caller = caller;
-	draw(sim, leaf, sim->instances[caller].vm);
-	/* its page may get two values more, and an operation one */
-	if (leaf->is_used && page_at(sim, leaf->rcx)->nr_allowed + 5 > SIM_STAMPS_MAX)
-		leaf->is_used = false;
-	if (leaf->is_used)
-		send(sim, leaf);
 }
 
 bool sim_leaf_interrupt(struct sim *sim, struct sim_leaf *leaf)

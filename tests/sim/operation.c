@@ -186,6 +186,11 @@ void sim_operation_replied(struct sim *sim, struct sim_operation *operation)
 		if (result >= 0)
 			sim_content_operation_ends(sim, operation);
 		operation->is_to_check = result >= 0;
+		/* stopped half way: which pages it has given back until then is the core's */
+		for (int slot = 0;
+		     operation->kind == SIM_PUNCH_HOLE && result < 0 && slot < SIM_NR_SLOTS; slot++)
+			if (sim_operation_covers(operation, sim_slot_index(slot)))
+				sim->instances[operation->instance].pages[slot].is_kept = false;
 	}
 	operation->phase = SIM_OPERATION_REPLIED;
 }

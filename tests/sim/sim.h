@@ -13,11 +13,11 @@
  *   wire       a write on its way from the kernel's page cache to the core.
  *   chase      a script that brings about one race on purpose.
  *
- * Who does what: world.c builds and ends a world, client.c is the clients, leaf.c the guests,
+ * Who does what: world.c builds and ends a world, client.c is the clients, guest.c the guests,
  * kernel.c the page cache and its traffic, operation.c ioctl and fallocate, admin.c the cgroups,
- * effect.c takes the core's effects, content.c, charge.c and enclave.c are the model, schedule.c
- * draws the steps, chase*.c are the scripts, main.c the options. All of it is test code: a failure
- * ends the process with 1.
+ * effect.c takes the core's effects, content.c, charge.c, enclave.c and leaf.c are the model,
+ * schedule.c draws the steps, chase*.c are the scripts, main.c the options. All of it is test code:
+ * a failure ends the process with 1.
  */
 #ifndef EPCD_SIM_H
 #define EPCD_SIM_H
@@ -426,11 +426,17 @@ void sim_vm_disturbed(struct sim *sim, uint64_t vm);
 /* What an operation has left, when nothing disturbed it. */
 void sim_enclave_check_operation(struct sim *sim, const struct sim_operation *operation);
 
-/* leaf.c: the guests */
+/* guest.c: the next leaf of some VM */
 void sim_leaf_random(struct sim *sim);
+
+/* leaf.c: leaves that the core has, and their replies */
 void sim_leaf_replied(struct sim *sim, struct sim_leaf *leaf);
 bool sim_leaf_interrupt(struct sim *sim, struct sim_leaf *leaf);
-/* A leaf that is not answered works on this page; and it is one that makes, or has made, it. */
+/*
+ * A leaf that is not answered: it has an operand in that instance; is on this page; and is one that
+ * makes, or has made, it.
+ */
+bool sim_leaf_names(const struct sim_leaf *leaf, const struct epc_instance *instance);
 bool sim_leaf_is_on(const struct sim *sim, int instance, int slot);
 bool sim_leaf_pays(const struct sim *sim, int instance, int slot, const struct epc_cgroup *payer);
 /* An unmapping for a leaf: somebody must have asked for it. */
@@ -516,6 +522,7 @@ void sim_chase_guests_reset(struct sim *sim);
 void sim_chase_guests_close(struct sim *sim);
 void sim_chase_own_limit(struct sim *sim);
 void sim_chase_leaf_touched(struct sim *sim);
+void sim_chase_leaf_parked(struct sim *sim);
 typedef void (*sim_chase_fn)(struct sim *sim);
 struct sim_chase {
 	const char *name;

@@ -252,7 +252,12 @@ static void end_print(struct load *load, const struct load_figures *sum)
 	       sum->nr_major, sum->nr_minor, sum->nr_sigbus);
 	if (sum->nr_sigbus)
 		printf(", the first at 0x%" PRIx64, sum->sigbus_address);
-	printf("\n%s\n", sum->nr_wrong ? "words were WRONG" : "every word was right");
+	if (sum->nr_wrong)
+		printf("\nwords were WRONG\n");
+	else
+		printf("\n%s\n", load_is_right(load) ? "every word was right" :
+						       "not all came to their end; no word was "
+						       "wrong");
 }
 
 void load_report_end(struct load *load)

@@ -52,7 +52,8 @@ class Load:
         os.kill(pid, signal.SIGKILL)
 
     def stop(self):
-        """Ends it early; it verifies all pages before, as ever."""
+        """Ends it early, when it has begun; it verifies all pages before, as ever."""
+        self.pids()
         self.process.signal(signal.SIGTERM)
 
     def report(self, timeout=TIMEOUT_S):

@@ -229,21 +229,6 @@ static void leaf_execute(struct epc *epc, struct epc_leaf *leaf)
 	leaf_done(epc, leaf, 0);
 }
 
-static void wait(struct epc_leaf *leaf)
-{
-	list_add_tail(&leaf->vm->leaves, &leaf->wait_node);
-	leaf->vm->nr_leaves++;
-}
-
-/* Those to be woken are the first ones, so one of them may be none any more: it is counted out. */
-static void wait_over(struct epc_leaf *leaf)
-{
-	list_remove(&leaf->wait_node);
-	leaf->vm->nr_leaves--;
-	if (leaf->vm->nr_to_wake)
-		leaf->vm->nr_to_wake--;
-}
-
 enum coherence {
 	IS_COHERENT, /* unmapped: what the daemon has is the page */
 	WAITS,
@@ -269,7 +254,7 @@ static enum coherence make_coherent(struct epc *epc, struct epc_leaf *leaf,
 		leaf->is_unmapping = true;
 		unmap_begin(epc, &leaf->unmap, instance, page->index, 1, EPC_UNMAP_LEAF);
 	}
-	wait(leaf);
+	list_add_tail(&instance->leaves, &leaf->wait_node);
 	return WAITS;
 }
 
@@ -318,7 +303,7 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 		return;
 	}
 	if (vm->nr_losses && !MUTANT(epc, LEAF_DURING_LOSS)) {
-		wait(leaf);
+		list_add_tail(&vm->leaves, &leaf->wait_node);
 		return;
 	}
 	if (leaf->host_op && host_check(leaf)) {
@@ -326,7 +311,7 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 		return;
 	}
 	if (needs_page(epc, leaf)) {
-		wait(leaf);
+		list_add_tail(&leaf->rcx.instance->leaves, &leaf->wait_node);
 		fault_for_leaf(epc, &leaf->request);
 		return;
 	}
@@ -347,7 +332,7 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 
 void leaf_allocated(struct epc *epc, struct epc_leaf *leaf, int result)
 {
-	wait_over(leaf);
+	list_remove(&leaf->wait_node);
 	leaf->has_page = true;
 	if (!result)
 		leaf_go_on(epc, leaf);
@@ -366,7 +351,7 @@ void leaf_unmapped(struct epc *epc, struct epc_unmap *unmap)
 	if (unmap->instance->is_releasing)
 		operation_release_page(epc, page);
 	leaf->is_unmapping = false;
-	wait_over(leaf);
+	list_remove(&leaf->wait_node);
 	leaf_go_on(epc, leaf);
 }
 
@@ -375,48 +360,47 @@ static bool can_go_on(const struct epc_leaf *leaf)
 	return !leaf->is_unmapping && !leaf->request.waits_at;
 }
 
-void leaf_wake(struct epc *epc, struct epc_vm *vm)
+/* Each leaf of the list once; those that cannot go on, or wait again, are on it afterwards. */
+static void wake(struct epc *epc, struct epc_list *leaves)
 {
-	vm->nr_to_wake = vm->nr_leaves;
-	if (vm->nr_to_wake && list_is_empty(&vm->wake_node))
-		list_add_tail(&epc->leaf_wakes, &vm->wake_node);
-}
+	struct epc_list woken;
 
-/* The first leaves of one VM look again; those that wait on are behind the others then. */
-void leaf_step(struct epc *epc)
-{
-	struct epc_vm *vm;
+	list_init(&woken);
+	while (!list_is_empty(leaves))
+		list_move_tail(&woken, leaves->next);
+	while (!list_is_empty(&woken)) {
+		struct epc_leaf *leaf = LIST_ENTRY(woken.next, struct epc_leaf, wait_node);
 
-	if (list_is_empty(&epc->leaf_wakes))
-		return;
-	vm = LIST_ENTRY(epc->leaf_wakes.next, struct epc_vm, wake_node);
-	for (unsigned int i = 0; i < WAITERS_PER_STEP && vm->nr_to_wake; i++) {
-		struct epc_leaf *leaf = LIST_ENTRY(vm->leaves.next, struct epc_leaf, wait_node);
-
-		wait_over(leaf);
+		list_remove(&leaf->wait_node);
 		if (can_go_on(leaf))
 			leaf_go_on(epc, leaf);
 		else
-			wait(leaf);
+			list_add_tail(leaves, &leaf->wait_node);
 	}
-	list_remove(&vm->wake_node);
-	if (vm->nr_to_wake)
-		list_add_tail(&epc->leaf_wakes, &vm->wake_node);
+}
+
+void leaf_wake(struct epc *epc, struct epc_instance *instance)
+{
+	wake(epc, &instance->leaves);
+}
+
+void leaf_wake_vm(struct epc *epc, struct epc_vm *vm)
+{
+	wake(epc, &vm->leaves);
 }
 
 void leaf_instance_released(struct epc *epc, struct epc_instance *instance)
 {
-	struct epc_vm *vm = instance->vm;
-	struct epc_list *node = vm->leaves.next;
+	struct epc_list *node = instance->leaves.next;
 
-	while (node != &vm->leaves) {
+	while (node != &instance->leaves) {
 		struct epc_leaf *leaf = LIST_ENTRY(node, struct epc_leaf, wait_node);
 
 		node = node->next;
-		if (leaf->request.waits_at && leaf->request.instance == instance)
+		if (leaf->request.waits_at)
 			fault_cancel(epc, &leaf->request, -EINVAL);
 	}
-	leaf_wake(epc, vm);
+	leaf_wake(epc, instance);
 }
 
 /* 0, or why the request cannot be. */
@@ -444,7 +428,6 @@ static void leaf_begin(struct epc *epc, struct epc_leaf *leaf, int error)
 	struct epc_leaf_place *places[NR_PLACES];
 
 	list_init(&leaf->request.node);
-	list_init(&leaf->request.parked_node);
 	list_init(&leaf->wait_node);
 	leaf->request.waits_at = NULL;
 	leaf->request.leaf = leaf;

@@ -96,6 +96,7 @@ int epc_new(const struct epc_config *config, struct epc **out)
 	list_init(&epc->cgroups);
 	list_init(&epc->instances);
 	list_init(&epc->operations);
+	list_init(&epc->leaf_wakes);
 	list_init(&epc->waiting);
 	list_init(&epc->wakes);
 	list_init(&epc->replies);
@@ -192,7 +193,7 @@ void epc_unmapped(struct epc *epc, struct epc_unmap *unmap)
 			operation_queue(epc, instance);
 	}
 	if (!MUTANT(epc, LEAF_NOT_WOKEN))
-		leaf_wake(epc, instance);
+		leaf_wake(epc, instance->vm);
 }
 
 bool epc_step(struct epc *epc)
@@ -200,8 +201,9 @@ bool epc_step(struct epc *epc)
 	bool has_more;
 
 	operation_step(epc);
+	leaf_step(epc);
 	fault_serve_waiters(epc);
-	has_more = reclaim_in_background(epc);
+	has_more = reclaim_in_background(epc) || !list_is_empty(&epc->leaf_wakes);
 	return has_more || !list_is_empty(&epc->operations) || !list_is_empty(&epc->wakes);
 }
 
@@ -223,7 +225,7 @@ int epc_open(struct epc *epc, struct epc_cgroup *cgroup, struct epc_instance *si
 	vm_join(vm, instance);
 	cgroup_init(&instance->own_limit, NULL, 0, NULL);
 	instance->own_limit.is_own_limit = true;
-	list_init(&instance->leaves);
+	list_init(&instance->parked);
 	instance->cgroup = cgroup;
 	instance->cookie = cookie;
 	list_init(&instance->node);

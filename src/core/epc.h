@@ -135,6 +135,7 @@ struct epc_request {
 
 	/* the core's own while it has the request */
 	struct epc_list node;
+	struct epc_list parked_node; /* a READ: of its instance, while it is parked */
 	struct epc_cgroup *waits_at; /* parked: in whose queue; else NULL */
 	struct epc_leaf *leaf;	     /* it is the READ of a leaf that needs a page */
 	struct epc_list vm_node;     /* of the whole VM: in the VM's queue */
@@ -222,7 +223,7 @@ struct epc_leaf {
 
 	/* the core's own while it has the request */
 	struct epc_vm *vm;
-	struct epc_list wait_node; /* of an instance, or of the VM while it loses its EPC */
+	struct epc_list wait_node; /* of the VM, while it waits for anything */
 	struct epc_unmap unmap;
 	bool is_unmapping;
 	bool has_page;		/* ADD: the page is there, and its own */

@@ -145,6 +145,47 @@ static bool is_unproven(struct epc *epc, const struct epc_request *request)
 	return !request->leaf && !request->instance->host && !is_demand(epc, request->instance);
 }
 
+static void unpark(struct epc *epc, struct epc_request *request)
+{
+	struct epc_cgroup *cgroup = request->waits_at;
+
+	list_remove(&request->node);
+	list_remove(&request->parked_node);
+	request->waits_at = NULL;
+	cgroup->nr_waiters--;
+	request->payer->nr_payers--;
+	epc->nr_parked--;
+	if (!cgroup->nr_waiters) {
+		cgroup->take_back_pages = TAKE_BACK_PAGES_MIN;
+		list_remove(&cgroup->waiting_node);
+		list_remove(&cgroup->wake_node);
+	}
+}
+
+/*
+ * Another request has made pages that READs are parked for: they are answered at once, wherever
+ * they stand in a queue. The kernel holds the page's lock for a parked READ; nothing may unmap a
+ * page that is owned while it does, or the unmapping would wait for what only it can bring.
+ */
+static void answer_parked(struct epc *epc, const struct epc_request *by, uint64_t first,
+			  uint64_t count)
+{
+	struct epc_list *parked = &by->instance->parked;
+	struct epc_list *node = parked->next;
+
+	while (node != parked && !MUTANT(epc, PARKED_NOT_ANSWERED)) {
+		struct epc_request *request = LIST_ENTRY(node, struct epc_request, parked_node);
+		struct epc_page *page = page_find(epc, request->instance, request->first);
+
+		node = node->next;
+		if (request == by || request->first - first >= count || !page)
+			continue;
+		unpark(epc, request);
+		fault_touch(epc, page);
+		read_done(epc, request);
+	}
+}
+
 /* One page, charged. 0; -ENOMEM; -EFAULT: it is lost; -EBUSY: *refuser has no room. */
 static int allocate_one(struct epc *epc, struct epc_request *request, uint64_t index,
 			struct epc_cgroup **refuser)
@@ -170,9 +211,11 @@ static int allocate_one(struct epc *epc, struct epc_request *request, uint64_t i
 	if (request->leaf || index >= INDEX_SECS)
 		page_never_mapped(epc, page);
 	error = instance->host ? host_page_fill(epc, request, page, slot) : 0;
-	if (!error)
-		note_peaks(epc, request);
-	return error;
+	if (error)
+		return error;
+	note_peaks(epc, request);
+	answer_parked(epc, request, index, 1);
+	return 0;
 put_stake:
 	stake_put(epc, stake);
 uncharge:
@@ -219,25 +262,11 @@ static void park(struct epc *epc, struct epc_request *request, struct epc_cgroup
 	request->waits_at = MUTANT(epc, PARKED_ELSEWHERE) ? &epc->root : cgroup;
 	if (!cgroup->nr_waiters++)
 		list_add_tail(&epc->waiting, &cgroup->waiting_node);
+	if (!request->leaf)
+		list_add_tail(&request->instance->parked, &request->parked_node);
 	request->payer->nr_payers++;
 	epc->nr_parked++;
 	cgroup_wake(epc, cgroup);
-}
-
-static void unpark(struct epc *epc, struct epc_request *request)
-{
-	struct epc_cgroup *cgroup = request->waits_at;
-
-	list_remove(&request->node);
-	request->waits_at = NULL;
-	cgroup->nr_waiters--;
-	request->payer->nr_payers--;
-	epc->nr_parked--;
-	if (!cgroup->nr_waiters) {
-		cgroup->take_back_pages = TAKE_BACK_PAGES_MIN;
-		list_remove(&cgroup->waiting_node);
-		list_remove(&cgroup->wake_node);
-	}
 }
 
 /*
@@ -484,6 +513,7 @@ static int cluster_allocate(struct epc *epc, struct epc_request *request, uint64
 		return error;
 	}
 	allocation_done(epc, request);
+	answer_parked(epc, request, request->first, request->count);
 	return 0;
 }
 
@@ -528,6 +558,7 @@ static void cluster(struct epc *epc, struct epc_request *request)
 void epc_read(struct epc *epc, struct epc_request *request)
 {
 	list_init(&request->node);
+	list_init(&request->parked_node);
 	request->waits_at = NULL;
 	request->leaf = NULL;
 	request->is_zero = false;

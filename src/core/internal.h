@@ -160,10 +160,13 @@ struct epc_cgroup {
 struct epc_vm {
 	struct epc_list
 		instances; /* epc_instance.vm_node; those already seen by a round at the end */
-	struct epc_list requests; /* of the whole VM, the first one is being done */
-	struct epc_list leaves;	  /* that wait until a loss is over */
-	uint64_t nr_losses;	  /* LOSE among its requests */
-	uint64_t nr_open;	  /* instances that are not released */
+	struct epc_list requests;  /* of the whole VM, the first one is being done */
+	struct epc_list leaves;	   /* that wait: for a page, an unmapping, the end of a loss */
+	uint64_t nr_leaves;	   /* = length of leaves */
+	uint64_t nr_to_wake;	   /* of them, the first ones: they are to look again */
+	struct epc_list wake_node; /* on epc->leaf_wakes while nr_to_wake != 0 */
+	uint64_t nr_losses;	   /* LOSE among its requests */
+	uint64_t nr_open;	   /* instances that are not released */
 };
 
 /*
@@ -222,7 +225,7 @@ struct epc_instance {
 	struct epc_list node;		/* on epc->instances */
 	struct epc_list operation_node; /* on epc->operations while there is something to do now */
 	struct epc_list requests;	/* RESET, PUNCH, LOSE, first come first served */
-	struct epc_list leaves;		/* that wait with rcx in it */
+	struct epc_list parked;		/* READs of it that are parked */
 	struct epc_list stakes;
 	struct epc_unmap unmap; /* the running operation's */
 	bool is_unmapping;	/* that one is in flight */
@@ -256,6 +259,7 @@ struct epc {
 	struct epc_cgroup root;
 	struct epc_list cgroups, instances;
 	struct epc_list operations;	       /* instances with work to do now, round robin */
+	struct epc_list leaf_wakes;	       /* VMs whose leaves are to look again */
 	struct epc_list waiting;	       /* cgroups at which somebody waits */
 	struct epc_list wakes;		       /* cgroups whose waiters are to be looked at */
 	struct epc_list replies, unmaps, gone; /* effects to be taken */
@@ -363,9 +367,9 @@ void page_set_zombie(struct epc *epc, struct epc_page *page);
 /* leaf.c */
 void leaf_allocated(struct epc *epc, struct epc_leaf *leaf, int result);
 void leaf_unmapped(struct epc *epc, struct epc_unmap *unmap);
-/* Those that wait for a page of the instance look again. */
-void leaf_wake(struct epc *epc, struct epc_instance *instance);
-void leaf_wake_vm(struct epc *epc, struct epc_vm *vm);
+/* All leaves of the VM that wait look again, a few with each step. */
+void leaf_wake(struct epc *epc, struct epc_vm *vm);
+void leaf_step(struct epc *epc);
 void leaf_instance_released(struct epc *epc, struct epc_instance *instance);
 
 /* vm.c: instances that belong together, and requests that go over all of them */

@@ -229,6 +229,18 @@ static void leaf_execute(struct epc *epc, struct epc_leaf *leaf)
 	leaf_done(epc, leaf, 0);
 }
 
+static void wait(struct epc_leaf *leaf)
+{
+	list_add_tail(&leaf->vm->leaves, &leaf->wait_node);
+	leaf->vm->nr_leaves++;
+}
+
+static void wait_over(struct epc_leaf *leaf)
+{
+	list_remove(&leaf->wait_node);
+	leaf->vm->nr_leaves--;
+}
+
 enum coherence {
 	IS_COHERENT, /* unmapped: what the daemon has is the page */
 	WAITS,
@@ -254,7 +266,7 @@ static enum coherence make_coherent(struct epc *epc, struct epc_leaf *leaf,
 		leaf->is_unmapping = true;
 		unmap_begin(epc, &leaf->unmap, instance, page->index, 1, EPC_UNMAP_LEAF);
 	}
-	list_add_tail(&instance->leaves, &leaf->wait_node);
+	wait(leaf);
 	return WAITS;
 }
 
@@ -303,7 +315,7 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 		return;
 	}
 	if (vm->nr_losses && !MUTANT(epc, LEAF_DURING_LOSS)) {
-		list_add_tail(&vm->leaves, &leaf->wait_node);
+		wait(leaf);
 		return;
 	}
 	if (leaf->host_op && host_check(leaf)) {
@@ -311,7 +323,7 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 		return;
 	}
 	if (needs_page(epc, leaf)) {
-		list_add_tail(&leaf->rcx.instance->leaves, &leaf->wait_node);
+		wait(leaf);
 		fault_for_leaf(epc, &leaf->request);
 		return;
 	}
@@ -332,7 +344,7 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 
 void leaf_allocated(struct epc *epc, struct epc_leaf *leaf, int result)
 {
-	list_remove(&leaf->wait_node);
+	wait_over(leaf);
 	leaf->has_page = true;
 	if (!result)
 		leaf_go_on(epc, leaf);
@@ -351,7 +363,7 @@ void leaf_unmapped(struct epc *epc, struct epc_unmap *unmap)
 	if (unmap->instance->is_releasing)
 		operation_release_page(epc, page);
 	leaf->is_unmapping = false;
-	list_remove(&leaf->wait_node);
+	wait_over(leaf);
 	leaf_go_on(epc, leaf);
 }
 
@@ -360,47 +372,51 @@ static bool can_go_on(const struct epc_leaf *leaf)
 	return !leaf->is_unmapping && !leaf->request.waits_at;
 }
 
-/* Each leaf of the list once; those that cannot go on, or wait again, are on it afterwards. */
-static void wake(struct epc *epc, struct epc_list *leaves)
+void leaf_wake(struct epc *epc, struct epc_vm *vm)
 {
-	struct epc_list woken;
+	vm->nr_to_wake = vm->nr_leaves;
+	if (vm->nr_to_wake && list_is_empty(&vm->wake_node))
+		list_add_tail(&epc->leaf_wakes, &vm->wake_node);
+}
 
-	list_init(&woken);
-	while (!list_is_empty(leaves))
-		list_move_tail(&woken, leaves->next);
-	while (!list_is_empty(&woken)) {
-		struct epc_leaf *leaf = LIST_ENTRY(woken.next, struct epc_leaf, wait_node);
+/* The first leaves of one VM look again; those that wait on are behind the others then. */
+void leaf_step(struct epc *epc)
+{
+	struct epc_vm *vm;
 
-		list_remove(&leaf->wait_node);
+	if (list_is_empty(&epc->leaf_wakes))
+		return;
+	vm = LIST_ENTRY(epc->leaf_wakes.next, struct epc_vm, wake_node);
+	if (vm->nr_to_wake > vm->nr_leaves)
+		vm->nr_to_wake = vm->nr_leaves; /* some are answered meanwhile */
+	for (unsigned int i = 0; i < WAITERS_PER_STEP && vm->nr_to_wake; i++) {
+		struct epc_leaf *leaf = LIST_ENTRY(vm->leaves.next, struct epc_leaf, wait_node);
+
+		vm->nr_to_wake--;
+		wait_over(leaf);
 		if (can_go_on(leaf))
 			leaf_go_on(epc, leaf);
 		else
-			list_add_tail(leaves, &leaf->wait_node);
+			wait(leaf);
 	}
-}
-
-void leaf_wake(struct epc *epc, struct epc_instance *instance)
-{
-	wake(epc, &instance->leaves);
-}
-
-void leaf_wake_vm(struct epc *epc, struct epc_vm *vm)
-{
-	wake(epc, &vm->leaves);
+	list_remove(&vm->wake_node);
+	if (vm->nr_to_wake)
+		list_add_tail(&epc->leaf_wakes, &vm->wake_node);
 }
 
 void leaf_instance_released(struct epc *epc, struct epc_instance *instance)
 {
-	struct epc_list *node = instance->leaves.next;
+	struct epc_vm *vm = instance->vm;
+	struct epc_list *node = vm->leaves.next;
 
-	while (node != &instance->leaves) {
+	while (node != &vm->leaves) {
 		struct epc_leaf *leaf = LIST_ENTRY(node, struct epc_leaf, wait_node);
 
 		node = node->next;
-		if (leaf->request.waits_at)
+		if (leaf->request.waits_at && leaf->request.instance == instance)
 			fault_cancel(epc, &leaf->request, -EINVAL);
 	}
-	leaf_wake(epc, instance);
+	leaf_wake(epc, vm);
 }
 
 /* 0, or why the request cannot be. */
@@ -428,6 +444,7 @@ static void leaf_begin(struct epc *epc, struct epc_leaf *leaf, int error)
 	struct epc_leaf_place *places[NR_PLACES];
 
 	list_init(&leaf->request.node);
+	list_init(&leaf->request.parked_node);
 	list_init(&leaf->wait_node);
 	leaf->request.waits_at = NULL;
 	leaf->request.leaf = leaf;

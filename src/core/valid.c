@@ -185,8 +185,12 @@ static const char *tally_pages(const struct epc *epc)
 
 		nr_covered += instance->is_unmapping ? instance->unmap.count : 0;
 		nr_covered += instance->own_limit.is_taking ? instance->own_limit.unmap.count : 0;
-		FOR_EACH(entry, &instance->leaves)
-		nr_covered += LIST_ENTRY(entry, struct epc_leaf, wait_node)->is_unmapping;
+		FOR_EACH(entry, &instance->vm->leaves)
+		{
+			const struct epc_leaf *leaf = LIST_ENTRY(entry, struct epc_leaf, wait_node);
+
+			nr_covered += leaf->is_unmapping && leaf->unmap.instance == instance;
+		}
 	}
 	for (unsigned int i = 0; i < NR_RECLAIM_BATCHES; i++)
 		nr_covered += epc->batches[i].is_used ? epc->batches[i].unmap.count : 0;
@@ -285,6 +289,14 @@ static const char *check_waiters(const struct epc *epc, const struct epc_cgroup 
 
 		HOLDS(request->waits_at == cgroup, "a parked request is in the wrong queue");
 		HOLDS(request->count == 1, "a cluster is parked");
+		HOLDS(request->leaf || !page_find(epc, request->instance, request->first), "a READ "
+											   "is "
+											   "parked "
+											   "for a "
+											   "page "
+											   "that "
+											   "is "
+											   "there");
 		HOLDS(cgroup->is_own_limit ? &request->instance->own_limit == cgroup :
 					     cgroup_is_below(request->payer, cgroup),
 		      "a parked request waits at a limit "

@@ -18,6 +18,7 @@ struct epc_vm *vm_get(struct epc *epc, struct epc_instance *sibling)
 	list_init(&vm->instances);
 	list_init(&vm->requests);
 	list_init(&vm->leaves);
+	list_init(&vm->wake_node);
 	return vm;
 }
 
@@ -32,8 +33,10 @@ void vm_join(struct epc_vm *vm, struct epc_instance *instance)
 void vm_leave(struct epc *epc, struct epc_instance *instance)
 {
 	list_remove(&instance->vm_node);
-	if (list_is_empty(&instance->vm->instances))
-		epc_dealloc(epc, instance->vm, sizeof(*instance->vm));
+	if (!list_is_empty(&instance->vm->instances))
+		return;
+	list_remove(&instance->vm->wake_node);
+	epc_dealloc(epc, instance->vm, sizeof(*instance->vm));
 }
 
 bool epc_is_same_vm(const struct epc_instance *a, const struct epc_instance *b)
@@ -76,7 +79,7 @@ static void request_done(struct epc *epc, struct epc_vm *vm, struct epc_request 
 	vm->nr_losses -= request->is_loss;
 	epc_reply(epc, request, request->error ? request->error : (int)request->nr_skipped);
 	if (!vm->nr_losses)
-		leaf_wake_vm(epc, vm);
+		leaf_wake(epc, vm);
 }
 
 void vm_request_next(struct epc *epc, struct epc_vm *vm)

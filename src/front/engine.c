@@ -8,6 +8,7 @@
  */
 #include "front/engine.h"
 #include "front/pool.h"
+#include "front/unmap_queue.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,7 +18,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define NR_UNMAPPERS 4u
 #define NR_EFFECTS_MAX (UINT64_C(1) << 32) /* of one call: more is a bug of the core */
 
 struct engine {
@@ -31,8 +31,7 @@ struct engine {
 	unsigned int nr_sections;
 
 	/* under lock */
-	struct epc_list unmaps;	 /* to be performed */
-	unsigned int nr_unmaps;	 /* = length of unmaps */
+	struct unmap_queue unmaps;
 	unsigned int nr_looking; /* unmappers that take one before they wait again */
 	pthread_cond_t unmaps_came;
 	pthread_cond_t step_is_due;
@@ -84,11 +83,6 @@ static struct epc_list *queue_take(struct epc_list *head)
 	node->next->prev = head;
 	queue_init(node); /* as the core gave it */
 	return node;
-}
-
-static struct epc_unmap *unmap_of(struct epc_list *node)
-{
-	return (struct epc_unmap *)((char *)node - offsetof(struct epc_unmap, node));
 }
 
 static struct epc_request *request_of(struct epc_list *node)
@@ -166,7 +160,7 @@ int engine_new(const struct epc_section_config *sections, unsigned int nr_sectio
 		new->sections[i] = sections[i];
 		new->sections[i].bytes = NULL;
 	}
-	queue_init(&new->unmaps);
+	unmap_queue_init(&new->unmaps);
 	locks_init(new);
 	error = pool_new(&new->pool);
 	if (error)
@@ -261,8 +255,8 @@ static void hold_measure(struct engine *engine)
 
 static void unmap_queue(struct engine *engine, struct epc_unmap *unmap)
 {
-	queue_add(&engine->unmaps, &unmap->node);
-	if (++engine->nr_unmaps > engine->nr_looking)
+	unmap_queue_add(&engine->unmaps, unmap);
+	if (engine->unmaps.nr_waiting > engine->nr_looking)
 		pthread_cond_signal(&engine->unmaps_came);
 }
 
@@ -374,15 +368,14 @@ static void hold_wait(struct engine *engine)
 /* The next unmapping to perform, or NULL: it is time to stop. */
 static struct epc_unmap *unmap_wait(struct engine *engine, bool is_looking)
 {
-	struct epc_list *node = NULL;
+	struct epc_unmap *unmap = NULL;
 
 	lock_take(engine);
 	engine->nr_looking -= is_looking;
-	while (!engine->is_stopping && !(node = queue_take(&engine->unmaps)))
+	while (!engine->is_stopping && !(unmap = unmap_queue_take(&engine->unmaps)))
 		pthread_cond_wait(&engine->unmaps_came, &engine->lock);
-	engine->nr_unmaps -= node != NULL;
 	pthread_mutex_unlock(&engine->lock);
-	return node ? unmap_of(node) : NULL;
+	return unmap;
 }
 
 /*
@@ -393,10 +386,13 @@ static struct epc_unmap *unmap_wait(struct engine *engine, bool is_looking)
 static bool unmap_done(struct engine *engine, struct epc_unmap *unmap)
 {
 	struct epc_list replies;
+	struct epc *epc;
 	bool steps;
 
 	queue_init(&replies);
-	epc_unmapped(engine_lock_for_long(engine), unmap);
+	epc = engine_lock_for_long(engine);
+	unmap_queue_done(&engine->unmaps, unmap);
+	epc_unmapped(epc, unmap);
 	effects_take(engine, &replies);
 	steps = !engine->is_stepping;
 	engine->is_stepping = true;

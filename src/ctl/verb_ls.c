@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * epcctl ls: a line for each section of virtual EPC (an instance), and below it why it was refused
- * EPC the last time it was. A refusal mostly ends the VM, so the last ones of instances that have
- * ended follow.
+ * epcctl ls: a line for each instance (a section of virtual EPC, or an enclave of a host process),
+ * below it how an enclave pages, and why it was refused EPC the last time it was. A refusal mostly
+ * ends the VM, so the last ones of instances that have ended follow.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -40,6 +40,7 @@ static const struct column columns[] = {
 	{ "RESIDENT", "resident_bytes", CELL_SIZE },
 	{ "LIMIT", "limit_bytes", CELL_LIMIT },
 	{ "SECS", "nr_secs", CELL_NUMBER },
+	{ "KIND", "kind", CELL_TEXT },
 };
 
 #define NR_COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -58,6 +59,8 @@ static const char *cell_text(const struct column *column, const json_t *instance
 			return "max";
 		return size_format(buffer, CELL_MAX, value);
 	case CELL_SIZE:
+		if (!json_is_integer(json_object_get(instance, column->member)))
+			return "-"; /* an enclave is touched by address */
 		return size_format(buffer, CELL_MAX, value);
 	case CELL_NUMBER:
 	default:
@@ -197,6 +200,32 @@ static void closed_print(const json_t *instance)
 		puts("  closed, its pages are on their way out");
 }
 
+/* What it is to its process, and how it pages. */
+static void enclave_print(const json_t *instance)
+{
+	const json_t *enclave = json_object_get(instance, "enclave");
+	const json_t *counters = json_object_get(instance, "counters");
+	char size[SIZE_TEXT_MAX], inactive[SIZE_TEXT_MAX], evicted[SIZE_TEXT_MAX],
+		va[SIZE_TEXT_MAX];
+
+	if (!json_is_object(enclave))
+		return;
+	size_format(size, sizeof(size), ctl_member_number(enclave, "size"));
+	size_format(inactive, sizeof(inactive), ctl_member_number(enclave, "inactive_bytes"));
+	size_format(evicted, sizeof(evicted), ctl_member_number(enclave, "evicted_bytes"));
+	size_format(va, sizeof(va), ctl_member_number(enclave, "va_bytes"));
+	printf("  enclave of %s at %#" PRIx64 ", %s: %s inactive, %s swapped, %s of VA pages; "
+	       "%" PRIu64 " loads, %" PRIu64 " soft faults, %" PRIu64 " refaults, %" PRIu64 " pages"
+	       " lost"
+	       "\n",
+	       size, ctl_member_number(enclave, "base"),
+	       json_is_true(json_object_get(enclave, "is_initialised")) ? "initialised" :
+									  "being built",
+	       inactive, evicted, va, ctl_member_number(counters, "loads"),
+	       ctl_member_number(counters, "soft_faults"), ctl_member_number(counters, "refaults"),
+	       ctl_member_number(counters, "lost"));
+}
+
 static void table_print(const json_t *instances)
 {
 	size_t widths[NR_COLUMNS];
@@ -209,6 +238,7 @@ static void table_print(const json_t *instances)
 		json_t *refusal = json_object_get(instance, "last_refusal");
 
 		row_print(instance, widths);
+		enclave_print(instance);
 		closed_print(instance);
 		if (json_is_object(refusal))
 			refusal_print(refusal);

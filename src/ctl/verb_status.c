@@ -44,6 +44,25 @@ static void epc_print(const json_t *status)
 		       size_of(section, "free_bytes", b));
 }
 
+/* Pages of enclaves of host processes: where they are, and how they come and go. */
+static void paging_print(const json_t *status)
+{
+	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], c[SIZE_TEXT_MAX], d[SIZE_TEXT_MAX];
+	const json_t *epc = json_object_get(status, "epc");
+	const json_t *swap = json_object_get(status, "swap");
+	const json_t *counters = json_object_get(status, "counters");
+
+	printf("pages of enclaves: %s active, %s inactive, %s of %s swapped (in ",
+	       size_of(epc, "active_bytes", a), size_of(epc, "inactive_bytes", b),
+	       size_of(swap, "used_bytes", c), size_of(swap, "total_bytes", d));
+	ctl_show(ctl_member_text(swap, "kind"), 0);
+	printf("); since the start %" PRIu64 " evictions, %" PRIu64 " loads, %" PRIu64 " soft "
+	       "faults, "
+	       "%" PRIu64 " refaults\n",
+	       ctl_member_number(counters, "evictions"), ctl_member_number(counters, "loads"),
+	       ctl_member_number(counters, "soft_faults"), ctl_member_number(counters, "refaults"));
+}
+
 static void status_print(const json_t *status)
 {
 	const json_t *counters = json_object_get(status, "counters");
@@ -63,6 +82,7 @@ static void status_print(const json_t *status)
 	       ctl_member_number(status, "unmaps"));
 	printf("enclaves: %" PRIu64 " SECS pages, %" PRIu64 " of them zombies of closed sections\n",
 	       ctl_member_number(status, "nr_secs"), ctl_member_number(status, "nr_zombies"));
+	paging_print(status);
 	printf("since the start: %" PRIu64 " faults, %" PRIu64 " clusters, %" PRIu64 " refusals, "
 	       "%" PRIu64 " resets, %" PRIu64 " pages taken back, %" PRIu64 " leaves of SGX "
 	       "executed\n",

@@ -283,6 +283,22 @@ void mirror_put(struct mirror *mirror, struct mirror_cgroup *cgroup)
 	mirror_entry_put(entry_of(cgroup));
 }
 
+struct mirror_cgroup *mirror_next(struct mirror *mirror, struct mirror_cgroup *after)
+{
+	struct mirror_entry *entry;
+
+	pthread_mutex_lock(&mirror->lock);
+	entry = after ? ((struct mirror_entry *)after)->next : mirror->root;
+	if (after && entry == mirror->root)
+		entry = NULL;
+	if (entry)
+		mirror_entry_get(entry);
+	pthread_mutex_unlock(&mirror->lock);
+	if (after)
+		mirror_put(mirror, after);
+	return entry ? &entry->shown : NULL;
+}
+
 bool mirror_is_removed(const struct mirror_cgroup *cgroup)
 {
 	return __atomic_load_n(&cgroup->is_removed, __ATOMIC_RELAXED) != 0;

@@ -82,6 +82,11 @@ struct mirror_cgroup *mirror_root(struct mirror *mirror);
  */
 struct mirror_cgroup *mirror_of_path(struct mirror *mirror, const char *path);
 void mirror_put(struct mirror *mirror, struct mirror_cgroup *cgroup);
+/*
+ * Round all that it knows: after NULL: the root. Takes the reference on after, returns one; NULL:
+ * that was all. Some have no cgroup of the core's.
+ */
+struct mirror_cgroup *mirror_next(struct mirror *mirror, struct mirror_cgroup *after);
 
 /* Whether its directory is gone, as of the last sweep. Any thread, no lock. */
 bool mirror_is_removed(const struct mirror_cgroup *cgroup);

@@ -349,7 +349,10 @@ int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *siz
 	set_text(&object, "cmdline", copy.instance.cmdline);
 	set_text(&object, "cgroup", copy.instance.cgroup_path);
 	set_number(&object, "opened_ms_ago", ms_since(copy.instance.opened_ns));
-	set_pages(&object, "touched_bytes", copy.report.end_index);
+	if (copy.report.is_enclave)
+		set(&object, "touched_bytes", json_null());
+	else
+		set_pages(&object, "touched_bytes", copy.report.end_index);
 	set_pages(&object, "owned_bytes", copy.report.nr_pages);
 	set_pages(&object, "resident_bytes", copy.report.nr_pages_with_bytes);
 	set_pages(&object, "speculative_bytes", copy.report.nr_speculative);

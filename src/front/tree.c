@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The root of the mount and what is in it: status, version, events, history, debug/. The control
- * interface is files and nothing else: what an administrator can ask for is a read, a command is a
- * write. dev/ is device.c's, cgroup/ tree_cgroup.c's, instances/ tree_instance.c's.
+ * The root of the mount and what is in it: status, metrics, version, events, history, debug/. The
+ * control interface is files and nothing else: what an administrator can ask for is a read, a
+ * command is a write. dev/ is device.c's, cgroup/ tree_cgroup.c's, instances/ tree_instance.c's.
  */
 #include "front/tree_internal.h"
 
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "front/journal.h"
+#include "front/metrics.h"
 #include "front/mirror.h"
 #include "front/report.h"
 
@@ -32,6 +33,13 @@ static int status_make(struct daemon *daemon, const struct tree_node *node, char
 {
 	(void)node;
 	return report_status(daemon, text, size);
+}
+
+static int metrics_file_make(struct daemon *daemon, const struct tree_node *node, char **text,
+			     size_t *size)
+{
+	(void)node;
+	return metrics_make(daemon, text, size);
 }
 
 static int version_make(struct daemon *daemon, const struct tree_node *node, char **text,
@@ -54,6 +62,11 @@ static const struct tree_kind status_kind = {
 	.ops = &tree_file_ops,
 	.mode = S_IFREG | 0444,
 	.make = status_make,
+};
+static const struct tree_kind metrics_kind = {
+	.ops = &tree_file_ops,
+	.mode = S_IFREG | 0444,
+	.make = metrics_file_make,
 };
 static const struct tree_kind version_kind = {
 	.ops = &tree_file_ops,
@@ -181,6 +194,7 @@ static const struct fixed_entry root_entries[] = {
 	{ "status", &status_kind, "/status", false },
 	{ "events", &events_kind, "/events", false },
 	{ "history", &history_kind, "/history", false },
+	{ "metrics", &metrics_kind, "/metrics", false },
 	{ "version", &version_kind, "/version", false },
 	{ "debug", &debug_kind, "/debug", true },
 	{ 0 },

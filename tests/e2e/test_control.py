@@ -61,7 +61,7 @@ def test_root(daemon):
     """Goal: the mount has what it must have. Method: list and read everything."""
     run_dir = daemon.run_dir
     assert names(run_dir) == {"dev", "cgroup", "instances", "status", "events", "history",
-                              "version", "debug"}
+                              "version", "metrics", "debug"}
     assert (run_dir / "version").read_text() == "0.1\n"
     assert (run_dir / "history").read_bytes() == b""
     assert names(run_dir / "instances") == set()

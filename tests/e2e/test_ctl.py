@@ -142,7 +142,8 @@ def test_ls(epcd, cgroup, client, ctl):
     daemon = epcd("--epc", "1M@0")
     lines = ctl("ls", run_dir=daemon.run_dir).stdout.lines()
     assert [line.split() for line in lines] == [
-        ["PID", "COMMAND", "CGROUP", "INSTANCE", "TOUCHED", "OWNED", "RESIDENT", "LIMIT", "SECS"]]
+        ["PID", "COMMAND", "CGROUP", "INSTANCE", "TOUCHED", "OWNED", "RESIDENT", "LIMIT", "SECS",
+         "KIND"]]
     assert as_json(ctl("--json", "ls", run_dir=daemon.run_dir)) == []
     group = cgroup("small")
     daemon.set_max(group, 2 * PAGE)

@@ -5,6 +5,7 @@ The numbers are Linux's, asm/sgx.h. Contract of the mapping: offset in the file 
 """
 import ctypes
 import errno
+import faulthandler
 import itertools
 import os
 import struct
@@ -185,6 +186,7 @@ def ends_by_signal(function):
     """The signal that ends a child which does this, 0 when it returns."""
     child = os.fork()
     if child == 0:
+        faulthandler.disable()  # pytest's: it would tell of what is to be
         try:
             function()
         finally:

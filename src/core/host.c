@@ -72,6 +72,8 @@ int host_fault_check(const struct epc_instance *instance, uint64_t index)
 
 	if (host->is_lost)
 		return -EIO;
+	if (swap_is_lost(instance->epc, instance, index))
+		return -EIO;
 	if (is_there(instance, index))
 		return 0;
 	return host->is_initialised && is_inside(host, index) ? 0 : -EIO;
@@ -136,10 +138,13 @@ int host_page_fill(struct epc *epc, struct epc_request *request, struct epc_page
 		error = va_fill(epc, instance, page);
 	else if (is_child && !request->leaf)
 		error = augment(epc, instance, page);
+	if (error && slot != PFN_NONE) {
+		/* Whatever was out there is lost. Without its SECS all of the enclave is. */
+		instance->host->is_lost |= !is_child;
+		page_free_evicted(epc, page, slot);
+		return error;
+	}
 	if (error) {
-		/* Whatever was out there is lost. */
-		instance->host->nr_children -= slot != PFN_NONE && is_child;
-		instance->host->is_lost |= slot != PFN_NONE && !is_child;
 		page_free(epc, page);
 		return error;
 	}

@@ -201,7 +201,8 @@ struct evicted {
 	uint64_t nr_evictions; /* of the whole EPC, at that time */
 	struct va_page *va;
 	uint16_t va_slot;
-	uint16_t max_rwx;
+	uint8_t max_rwx;
+	bool is_lost;  /* it did not come back and never does; if forgotten it would be new */
 	uint32_t next; /* free slots */
 	struct sgx_pcmd pcmd;
 };
@@ -409,6 +410,8 @@ void page_note_change(struct epc *epc, struct epc_page *page, const struct sgx_e
 bool swap_has_room(const struct epc *epc);
 /* The page's swap slot, or PFN_NONE: it is not out. */
 uint32_t swap_find(const struct epc *epc, const struct epc_instance *instance, uint64_t index);
+/* Whether it is out, and did not come back when it was asked for. */
+bool swap_is_lost(const struct epc *epc, const struct epc_instance *instance, uint64_t index);
 /* EWB of a page that is blocked and tracked, or a SECS: it is freed. False: it stays. */
 bool swap_evict(struct epc *epc, struct epc_page *page);
 /* ELDU into the page, which is the instance's at that index now. -EIO: it is lost. */

@@ -24,6 +24,13 @@ uint32_t swap_find(const struct epc *epc, const struct epc_instance *instance, u
 	return entry - (uint32_t)epc->nr_pages;
 }
 
+bool swap_is_lost(const struct epc *epc, const struct epc_instance *instance, uint64_t index)
+{
+	uint32_t slot = swap_find(epc, instance, index);
+
+	return slot != PFN_NONE && epc->evicted[slot].is_lost;
+}
+
 static uint32_t slot_take(struct epc *epc)
 {
 	uint32_t slot = epc->swap_head;
@@ -188,12 +195,14 @@ int swap_load(struct epc *epc, struct epc_page *page, uint32_t slot)
 		error = epc->swap.load_fn ?
 				epc->swap.load_fn(epc->swap.context, slot, epc->sealed) :
 				0;
-	if (!error && eldu(epc, evicted, page_pfn(epc, page)))
+	if (evicted->is_lost || (!error && eldu(epc, evicted, page_pfn(epc, page))))
 		error = -EIO;
 	if (error) {
-		instance->host->nr_lost++;
-		record_lost(epc, evicted);
-		swap_drop(epc, slot);
+		if (!evicted->is_lost) {
+			instance->host->nr_lost++;
+			record_lost(epc, evicted);
+		}
+		evicted->is_lost = true;
 		return -EFAULT;
 	}
 	page->max_rwx = evicted->max_rwx & 7u;

@@ -130,8 +130,7 @@ def test_swap_file_that_is_altered(epcd, world, enclave):
     """Goal: the page of one enclave is lost, in words; nothing else. Method: flip bits of a slot."""
     file = world.directory / "swap"
     daemon = epcd("--epc", "1M@0", "--swap", file)
-    mine = enclave(daemon).build(NR_PAGES - 500, is_initialised=False)
-    other = enclave(daemon).build(500, is_initialised=False)
+    mine, other = enclave(daemon).build(NR_PAGES - 500), enclave(daemon).build(500)
     assert losers(other, 500) == []  # mine is out, most of it
     for at in random.Random(2).sample(slots_of(file), 5):
         with open(file, "r+b") as swap:
@@ -148,19 +147,24 @@ def test_swap_file_that_is_altered(epcd, world, enclave):
     assert sum(info["counters"]["lost"] for info in daemon.instances()) == len(records)
     assert sorted(lost[0]) == sorted(
         (record["address"] - mine.base) // PAGE for record in records if record["instance"] == 1)
-    assert lost == (losers(mine, NR_PAGES - 500), losers(other, 500)), "lost for good"
+    assert lost == (losers(mine, NR_PAGES - 500), losers(other, 500)), "lost for good, never new"
+    assert len(daemon.history("page-lost")) == len(records), "told of once"
+    if lost[0]:
+        assert mine.restrict(lost[0][0] * PAGE, PAGE, 1) == 14, "EFAULT"
 
 
 def test_swap_file_that_is_cut(epcd, world, enclave):
     """Goal: no crash, whatever is not there is lost. Method: truncate the file under the daemon."""
     file = world.directory / "swap"
     daemon = epcd("--epc", "1M@0", "--swap", file)
-    mine = enclave(daemon).build(NR_PAGES, is_initialised=False)
+    mine = Enclave(daemon.enclave, size=16 * MIB).build(NR_PAGES)
     os.truncate(file, 0)
     lost = losers(mine)
     assert NR_PAGES // 2 < len(lost) < NR_PAGES
     assert len(daemon.history("page-lost")) == len(lost)
     assert all(is_eio(mine.pread, page * PAGE) for page in lost[:10])
+    mine.close()
+    all_free(daemon)
     again = enclave(daemon).build(NR_PAGES)
     assert losers(again) == []
 

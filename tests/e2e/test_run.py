@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.client import Client
+from harness.enclave import script as enclave_script
 from harness.sentence import PAGE
 from harness.vm import MIB
 from harness.wait import TIMEOUT_S, eventually, wait_readable
@@ -451,6 +452,25 @@ def test_ordinary_user(world, as_other, cgroup):
     summary = json.loads(path.read_text())
     assert summary["refusals"] == 1
     assert summary["peak_bytes"] == 4 * PAGE
+
+
+ENCLAVE = """
+mine = Enclave("/dev/sgx_enclave", attributes=MODE64BIT | DEBUG | 0x10)
+mine.build(250, is_initialised=False)
+assert mine.init() == 13, "EACCES"
+assert mine.provision(os.open("/dev/sgx_provision", os.O_RDONLY)) == 0
+assert mine.init() == 0
+print(all(mine.pread(page * PAGE) == contents(page) for page in range(250)))
+"""
+
+
+def test_enclave_of_an_ordinary_user(world, as_other):
+    """Goal: a run has the devices for enclaves, and pages them. Method: another uid builds one."""
+    build, prefix = as_other
+    process = world.run([*prefix, build / "src/front/epcd", "run", "--epc", "512K", "--swap-max",
+                         "1M", "--", *enclave_script(ENCLAVE)])
+    assert process.wait() == 0, process.describe()
+    assert process.stdout.lines() == ["True"]
 
 
 @pytest.mark.parametrize("who", ["daemon", "parent"])

@@ -128,6 +128,7 @@ static char *cgroup_text(const struct mirror_cgroup *cgroup)
 
 static void instance_copy(struct journal_entry *entry, const struct instance *instance)
 {
+	entry->is_enclave = instance->enclave != NULL;
 	entry->pid = instance->pid;
 	snprintf(entry->command, sizeof(entry->command), "%s", instance->command);
 }

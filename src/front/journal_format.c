@@ -48,6 +48,11 @@ static char *refuser_text(const struct journal_entry *entry)
 	return size < 0 ? NULL : text;
 }
 
+static const char *who(const struct journal_entry *entry)
+{
+	return entry->is_enclave ? "process" : "VM";
+}
+
 /* "VM 4242 (qemu-system-x86) was refused EPC: ..." names the limit that it was, and whose. */
 static char *refusal_sentence(const struct journal_entry *entry)
 {
@@ -58,10 +63,10 @@ static char *refusal_sentence(const struct journal_entry *entry)
 	if (!where)
 		return NULL;
 	size = asprintf(&text,
-			"VM %d (%s) was refused EPC: %s %" PRIu64 ", used %" PRIu64 ", %" PRIu64
+			"%s %d (%s) was refused EPC: %s %" PRIu64 ", used %" PRIu64 ", %" PRIu64
 			" more bytes were wanted",
-			entry->pid, entry->command, where, record->limit_bytes, record->usage_bytes,
-			record->wanted_bytes);
+			who(entry), entry->pid, entry->command, where, record->limit_bytes,
+			record->usage_bytes, record->wanted_bytes);
 	free(where);
 	return size < 0 ? NULL : text;
 }
@@ -73,9 +78,9 @@ static char *limit_sentence(const struct journal_entry *entry)
 
 	if (entry->kind == JOURNAL_OWN_LIMIT)
 		size = asprintf(&text,
-				"VM %d (%s), instance %" PRIu64 ", has a new limit of its own: %s, "
+				"%s %d (%s), instance %" PRIu64 ", has a new limit of its own: %s, "
 				"was %s, used %" PRIu64,
-				entry->pid, entry->command, entry->record.instance_id,
+				who(entry), entry->pid, entry->command, entry->record.instance_id,
 				max_text(entry->record.limit_bytes, now),
 				max_text(entry->old_max_bytes, before), entry->record.usage_bytes);
 	else
@@ -130,8 +135,8 @@ static char *record_sentence(const struct journal_entry *entry)
 	}
 	if (size < 0)
 		return NULL;
-	size = asprintf(&text, "VM %d (%s), instance %" PRIu64 ", %s", entry->pid, entry->command,
-			record->instance_id, what);
+	size = asprintf(&text, "%s %d (%s), instance %" PRIu64 ", %s", who(entry), entry->pid,
+			entry->command, record->instance_id, what);
 	free(what);
 	return size < 0 ? NULL : text;
 }

@@ -25,6 +25,7 @@ struct journal_entry {
 	struct epc_record record; /* its cookies are not valid any more */
 	uint64_t old_max_bytes;
 	struct timespec time; /* of day */
+	bool is_enclave;      /* of a process, else of a VM */
 	int pid;
 	char command[64]; /* escaped, as what follows */
 	char *cgroup;	  /* who pays: of the task, else of the opener; NULL: no memory for it */

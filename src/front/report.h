@@ -15,7 +15,7 @@ struct daemon;
 /* A new string, one line with its newline, which the caller frees. Errors: -ENOMEM. */
 int report_status(struct daemon *daemon, char **text, size_t *size);
 
-/* The same; -ENOENT: no such instance, or it never had a page. */
+/* The same; -ENOENT: no such instance. */
 int report_instance(struct daemon *daemon, uint64_t id, char **text, size_t *size);
 
 /* Whether there is an instance to report of; the next one after an id (0: the first), 0: none. */

@@ -81,7 +81,7 @@ def test_threads_and_children(epcd, load):
     assert_all_free(daemon)
 
 
-def test_several_processes(epcd, load):
+def test_several_processes(build, epcd, load):
     """Goal: six times the EPC in sum, and the daemon does not grow. Method: three rounds."""
     daemon = enclaves(epcd, "2M", "32M")
     rss = []
@@ -91,8 +91,8 @@ def test_several_processes(epcd, load):
         assert min(process["touches"] for process in report["processes"]) >= 1000
         assert_all_free(daemon)
         rss.append(rss_bytes(daemon))
-    # What the first round has left is its steady state.
-    assert rss[2] <= rss[0] + MIB, rss
+    # What the first round has left is its steady state. A sanitizer keeps memory of its own.
+    assert build.name in ("asan", "tsan") or rss[2] <= rss[0] + MIB, rss
 
 
 def test_killed_in_the_middle(epcd, load):

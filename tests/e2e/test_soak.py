@@ -144,7 +144,8 @@ class Soak:
             self.take_report(number)
 
 
-@pytest.mark.limit(2 * SOAK_S + 300)
+@pytest.mark.limit(2 * SOAK_S + 200)
+@pytest.mark.timeout(2 * SOAK_S + 300)  # of pytest itself, instead of what tools/check says
 def test_soak(world, epcd, cgroup):
     """Goal: everything at once, nothing wrong, nothing left. Method: random events, a seed."""
     seed = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -166,4 +167,6 @@ def test_soak(world, epcd, cgroup):
     print(sorted(soak.happened.items()), status["counters"])
     assert status["swap"]["used_bytes"] == 0, status
     assert status["counters"]["evictions"] > 0
-    assert rss_bytes(daemon) <= rss + GROWTH_MAX, (rss, rss_bytes(daemon))
+    grown = rss_bytes(daemon) - rss
+    # A sanitizer keeps memory of its own.
+    assert world.build.name in ("asan", "tsan") or grown <= GROWTH_MAX, grown

@@ -71,7 +71,7 @@ bool takeback_begin(struct epc *epc, struct epc_cgroup *cgroup)
 	struct epc_stake *stake;
 	uint64_t nr_left = TAKE_BACK_PAGES_MIN;
 
-	/* What is leaving is no reason to wait: it may prove its use, or stay for another reason. */
+	/* What is leaving is no reason to wait: it may prove its use, or stay for another. */
 	if (cgroup->is_taking || !cgroup->nr_takeable)
 		return false;
 	stake = takeable_stake(MUTANT(epc, TAKE_BACK_OTHER_SUBTREE) ? &epc->root : cgroup);

@@ -317,7 +317,7 @@ static void refusal_record(struct epc *epc, const struct epc_request *request,
 		.wanted_bytes = EPC_PAGE_SIZE,
 	};
 
-	if (refuser->max_pages < limit_pages)
+	if (refuser != &epc->root || refuser->max_pages < limit_pages)
 		record.limit_bytes = refuser->max_bytes;
 	refuser->nr_refused_local++;
 	for (struct epc_cgroup *cgroup = refuser; cgroup; cgroup = cgroup->parent) {

@@ -58,22 +58,28 @@ void sim_content_reset(struct sim_page *page)
 {
 	page->allowed[0] = (struct sim_stamp){ .value = 0, .time = 0 };
 	page->nr_allowed = 1;
+	page->allows_any = false;
 }
 
 bool sim_content_is_allowed(const struct sim_page *page, uint64_t value)
 {
+	if (page->allows_any)
+		return true;
 	for (unsigned int i = 0; i < page->nr_allowed; i++)
 		if (page->allowed[i].value == value)
 			return true;
 	return false;
 }
 
-static void allow(const struct sim *sim, struct sim_page *page, uint64_t value)
+void sim_content_allow(const struct sim *sim, struct sim_page *page, uint64_t value)
 {
 	if (sim_content_is_allowed(page, value))
 		return;
-	if (page->nr_allowed == SIM_STAMPS_MAX)
-		sim_fail(sim, "the simulator's own bug: too many stamps");
+	/* Many leaves on one page during one operation: the model gives up until it is over. */
+	if (page->nr_allowed == SIM_STAMPS_MAX) {
+		page->allows_any = true;
+		return;
+	}
 	page->allowed[page->nr_allowed++] = (struct sim_stamp){ value, sim->time };
 }
 
@@ -81,6 +87,7 @@ static void allow_only(struct sim_page *page, uint64_t value, uint64_t time)
 {
 	page->allowed[0] = (struct sim_stamp){ value, time };
 	page->nr_allowed = 1;
+	page->allows_any = false;
 }
 
 bool sim_operation_concerns(const struct sim *sim, const struct sim_operation *operation,
@@ -147,15 +154,15 @@ void sim_content_store(struct sim *sim, int instance, int slot, uint64_t value)
 	struct sim_page *page = &sim->instances[instance].pages[slot];
 
 	if (sim_content_is_in_operation(sim, instance, slot)) {
-		allow(sim, page, value);
+		sim_content_allow(sim, page, value);
 	} else if (page->is_hidden) { /* what was stored is dropped by the core, sooner or later */
 		allow_only(page, SIM_ONES, sim->time);
-		allow(sim, page, value);
+		sim_content_allow(sim, page, value);
 	} else {
 		allow_only(page, value, sim->time);
 	}
 	if (sim->is_metadata_only)
-		allow(sim, page, 0);
+		sim_content_allow(sim, page, 0);
 }
 
 void sim_content_set(struct sim *sim, int instance, int slot, uint64_t value)
@@ -166,8 +173,8 @@ void sim_content_set(struct sim *sim, int instance, int slot, uint64_t value)
 		allow_only(page, value, sim->time);
 		return;
 	}
-	allow(sim, page, value);
-	allow(sim, page, 0);
+	sim_content_allow(sim, page, value);
+	sim_content_allow(sim, page, 0);
 }
 
 void sim_content_seen(struct sim *sim, int instance, int slot, uint64_t value, const char *how)
@@ -202,7 +209,7 @@ static void begins_in(struct sim *sim, const struct sim_operation *operation, in
 			continue;
 		if (page->nr_allowed == SIM_STAMPS_MAX)
 			sim_fail(sim, "the simulator's own bug: no room for a zero");
-		allow(sim, page, 0);
+		sim_content_allow(sim, page, 0);
 	}
 }
 
@@ -228,7 +235,7 @@ static void ends_in(struct sim *sim, const struct sim_operation *operation, int 
 			if (page->allowed[i].value != 0 && page->allowed[i].time >= operation->time)
 				page->allowed[nr_left++] = page->allowed[i];
 		page->nr_allowed = nr_left;
-		allow(sim, page, 0);
+		sim_content_allow(sim, page, 0);
 		if (operation->kind != SIM_ZERO_RANGE && operation->kind != SIM_PUNCH_HOLE &&
 		    page->cache == SIM_PRESENT)
 			sim_content_seen(sim, instance, slot, page->cached,

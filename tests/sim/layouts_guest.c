@@ -110,13 +110,14 @@ static int random_enclave(struct layouts *l)
 static void leaf_add(struct layouts *l)
 {
 	int number = random_enclave(l);
-	struct enclave *enclave = &l->enclaves[number];
 	bool is_tcs = layouts_chance(l, 3);
+	struct enclave *enclave;
 	struct place place;
 	uint64_t linaddr;
 
 	if (number == NOBODY || !layouts_find_vacant(l, &place))
 		return;
+	enclave = &l->enclaves[number];
 	linaddr = (UINT64_C(1) << 46 | (uint64_t)number << 31) + enclave->nr_ever * EPC_PAGE_SIZE;
 	if (enclave->is_initialised)
 		guest_eaug(&l->guest, layouts_place(l, place), layouts_place(l, enclave->secs),

@@ -117,8 +117,8 @@ static void page_gone(struct sim *sim, const struct sim_leaf *leaf)
 	sim_enclave_forget(sim, leaf->rcx.instance, leaf->rcx.slot);
 	if (!leaf->is_overtaken)
 		sim_content_set(sim, leaf->rcx.instance, leaf->rcx.slot, 0);
-	else if (!sim_content_is_allowed(page, 0)) /* or it was none already, and keeps its bytes */
-		page->allowed[page->nr_allowed++] = (struct sim_stamp){ 0, sim->time };
+	else /* or it was none already, and keeps its bytes */
+		sim_content_allow(sim, page, 0);
 }
 
 /* The page is out: what it held is what must come back. */
@@ -151,9 +151,8 @@ static void page_loaded(struct sim *sim, struct sim_leaf *leaf)
 		page->allowed[page->nr_allowed++] =
 			(struct sim_stamp){ blob->allowed[i].value, sim->time };
 	}
-	if (sim_content_is_in_operation(sim, leaf->rcx.instance, leaf->rcx.slot) &&
-	    !sim_content_is_allowed(page, 0))
-		page->allowed[page->nr_allowed++] = (struct sim_stamp){ 0, sim->time };
+	if (sim_content_is_in_operation(sim, leaf->rcx.instance, leaf->rcx.slot))
+		sim_content_allow(sim, page, 0);
 	blob->is_used = false;
 }
 

@@ -42,7 +42,7 @@
 #define SIM_NR_WIRES 96
 #define SIM_NR_UNMAPS 512
 #define SIM_NR_REFUSALS 64 /* records of one call */
-#define SIM_STAMPS_MAX 12
+#define SIM_STAMPS_MAX 24
 #define SIM_CLUSTER_MAX 256 /* FUSE's 1 MiB */
 #define SIM_NR_ENCLAVES 24
 #define SIM_NR_LEAVES 12
@@ -85,8 +85,9 @@ struct sim_page {
 
 	struct sim_stamp allowed[SIM_STAMPS_MAX];
 	unsigned int nr_allowed;
-	bool is_owned; /* as of the last look */
-	bool is_kept;  /* a fault or a write has proved it used: nobody may take it */
+	bool allows_any; /* more values than there is room for */
+	bool is_owned;	 /* as of the last look */
+	bool is_kept;	 /* a fault or a write has proved it used: nobody may take it */
 	int payer;
 	uint64_t read_time; /* when last a READ of it was sent or answered */
 	uint64_t write_time;
@@ -385,6 +386,7 @@ void sim_content_set(struct sim *sim, int instance, int slot, uint64_t value);
 /* A client sees this value now. */
 void sim_content_seen(struct sim *sim, int instance, int slot, uint64_t value, const char *how);
 bool sim_content_is_allowed(const struct sim_page *page, uint64_t value);
+void sim_content_allow(const struct sim *sim, struct sim_page *page, uint64_t value);
 void sim_content_operation_begins(struct sim *sim, const struct sim_operation *operation);
 void sim_content_operation_ends(struct sim *sim, const struct sim_operation *operation);
 bool sim_operation_covers(const struct sim_operation *operation, uint64_t index);

@@ -552,9 +552,9 @@ def test_ctl_shows_zombies(daemon, ctl, section):
     closed.close()
     eventually(lambda: daemon.history("zombies"))
     header, *rows = ctl(daemon, "ls").stdout.lines()
-    assert header.split()[-2:] == ["LIMIT", "SECS"]
-    assert re.split("  +", rows[0])[-2:] == ["1 MiB", "0"]
-    assert re.split("  +", rows[1])[-2:] == ["max", "1"]
+    assert header.split()[-3:] == ["LIMIT", "SECS", "KIND"]
+    assert re.split("  +", rows[0])[-3:] == ["1 MiB", "0", "vepc"]
+    assert re.split("  +", rows[1])[-3:] == ["max", "1", "vepc"]
     assert rows[2] == ("  closed, 1 zombie SECS page: their enclaves have pages in other sections")
     infos = json.loads(ctl(daemon, "--json", "ls").stdout.text())
     assert [(info["is_released"], info["nr_zombies"], info["nr_in_vm"]) for info in infos] == [

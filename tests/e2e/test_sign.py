@@ -11,6 +11,8 @@ import pytest
 
 from harness.sigstruct import DIGEST_INFO, Measurement, sigstruct
 
+pytestmark = pytest.mark.no_tsan  # epcsign has no thread
+
 HASH = bytes(range(32))
 SIZE = 1808
 KEY_SIZE = 384

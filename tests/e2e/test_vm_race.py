@@ -12,6 +12,8 @@ from harness.leaf import REMOVE_ALL
 from harness.vm import MIB, refused_inside
 from test_vm_enclaves import ACROSS, build, is_reset_well
 
+pytestmark = pytest.mark.no_tsan  # the daemon's part is that of test_vm_enclaves, which is
+
 NR_PAGES = 512
 SECTIONS = [(2 * MIB, 0), (2 * MIB, 0)]
 NR_HUNGRY_PAGES = 256

@@ -352,7 +352,7 @@ static bool is_hopeless(struct epc *epc, const struct epc_cgroup *refuser)
 }
 
 /* The page is not there: a new one, or a place in a queue, or a refusal. */
-static void fault_for_page(struct epc *epc, struct epc_request *request)
+void fault_for_page(struct epc *epc, struct epc_request *request)
 {
 	struct epc_cgroup *refuser = cgroup_waited_at(request);
 	int error;
@@ -368,11 +368,6 @@ static void fault_for_page(struct epc *epc, struct epc_request *request)
 		refuse(epc, request, refuser);
 	else
 		park(epc, request, refuser);
-}
-
-void fault_for_leaf(struct epc *epc, struct epc_request *request)
-{
-	fault_for_page(epc, request);
 }
 
 static void fault(struct epc *epc, struct epc_request *request)

@@ -346,7 +346,7 @@ void stake_doom(struct epc *epc, struct epc_stake *stake);
 
 /* fault.c */
 void fault_serve_waiters(struct epc *epc);
-void fault_for_leaf(struct epc *epc, struct epc_request *request); /* the page is not there */
+void fault_for_page(struct epc *epc, struct epc_request *request); /* the page is not there */
 void fault_cancel(struct epc *epc, struct epc_request *request, int error); /* it is parked */
 void instance_started(struct epc *epc, struct epc_instance *instance);
 

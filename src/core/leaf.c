@@ -324,7 +324,7 @@ static void leaf_go_on(struct epc *epc, struct epc_leaf *leaf)
 	}
 	if (needs_page(epc, leaf)) {
 		wait(leaf);
-		fault_for_leaf(epc, &leaf->request);
+		fault_for_page(epc, &leaf->request);
 		return;
 	}
 	switch (make_all_coherent(epc, leaf)) {
